@@ -1,0 +1,28 @@
+"""Documents to passages to vectors to ranked passages: the library, with no HTTP in it.
+
+The names below are the public ones; a program needs no others.
+"""
+
+from indexer.collection import Collection
+from indexer.documents import Document
+from indexer.errors import PassagesError
+from indexer.ingest import put, reindex, remove
+from indexer.models import DEFAULT_MODEL
+from indexer.search import Answer, Query, Result, search
+from indexer.sync import Summary, Sync
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "Answer",
+    "Collection",
+    "Document",
+    "PassagesError",
+    "Query",
+    "Result",
+    "Summary",
+    "Sync",
+    "put",
+    "reindex",
+    "remove",
+    "search",
+]

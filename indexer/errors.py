@@ -1,0 +1,11 @@
+"""Errors that a user can act on: each message says what is wrong and what to do next."""
+
+from __future__ import annotations
+
+
+class PassagesError(Exception):
+    """Base of every error that this package raises on purpose; ``str()`` of it is fit for a user."""
+
+
+class UnreadableError(PassagesError):
+    """A file, or one record of a file, whose text cannot be had. The message is the reason alone, without the file's name."""
