@@ -1,0 +1,261 @@
+"""The one encoder: a single forward pass gives a passage its pooled vector and its token vectors.
+
+Invariant: ``offsets[i]`` are characters of the passage itself. Title and headings are read with the passage, as its
+context, so that its own tokens know them; but they are not pooled and own no token vector (docs/design.md has the figures).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.models import DEFAULT_MODEL, ModelError, ModelFiles, locate
+from indexer.passages import CONTEXT_SHARE, SPLITTER_VERSION
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+    from tokenizers import Encoding, Tokenizer
+
+Floats = npt.NDArray[np.float32]
+Offsets = npt.NDArray[np.int32]
+Bools = npt.NDArray[np.bool_]
+
+# Padded tokens a forward pass: measured on two cores, more gains nothing and keeps questions waiting behind a batch.
+BATCH_TOKENS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class ModelContract:
+    """What an index was made with. An index is searched only with an encoder of the same contract."""
+
+    name: str
+    weights: str
+    dimension: int
+    pooling: str
+    question_prefix: str
+    passage_prefix: str
+    token_limit: int
+    context: str
+    splitter: int
+
+    def same_vectors(self, other: ModelContract) -> bool:
+        """Whether both give the same vectors: the name is only what a person calls the model."""
+        mine, theirs = asdict(self), asdict(other)
+        return all(mine[field] == theirs[field] for field in mine if field != "name")
+
+
+class Encoded(NamedTuple):
+    """n passages of d dimensions: ``pooled`` float32 [n, d] of unit length; for each, its token vectors float32 [t, d]
+    of unit length and their ``offsets`` int32 [t, 2], characters of the passage."""
+
+    pooled: Floats
+    tokens: list[Floats]
+    offsets: list[Offsets]
+
+
+class PassageInput(NamedTuple):
+    """What the encoder reads for a passage: its context (title and headings, may be empty) and its text."""
+
+    context: str
+    text: str
+
+
+class TooLongError(ModelError):
+    """A text has more tokens than the model reads; it is never cut silently."""
+
+
+class Encoder:
+    """A sentence-transformers model on this machine's CPU or GPU. Safe to share between threads."""
+
+    def __init__(self, files: ModelFiles) -> None:
+        self._model = _load(files)
+        self._tokenizer = _plain_tokenizer(self._model)
+        self._lock = threading.Lock()
+        self.contract = _contract(files, self._model)
+
+    @classmethod
+    def of(cls, model: str = DEFAULT_MODEL) -> Encoder:
+        """The encoder of a model's name or folder; see :func:`indexer.models.locate`."""
+        return cls(locate(model))
+
+    @property
+    def passage_tokens(self) -> int:
+        """How many tokens of context and text together a passage may have."""
+        return self._room(self.contract.passage_prefix)
+
+    @property
+    def question_tokens(self) -> int:
+        """How many tokens a question may have."""
+        return self._room(self.contract.question_prefix)
+
+    def token_offsets(self, text: str) -> list[tuple[int, int]]:
+        """Each token's start and end in ``text``, in characters, without special tokens."""
+        offsets: list[tuple[int, int]] = self._tokenizer.encode(text, add_special_tokens=False).offsets
+        return offsets
+
+    def question(self, text: str) -> Encoded:
+        """One question, n = 1. Raises :class:`TooLongError` beyond :attr:`question_tokens`."""
+        found = len(self.token_offsets(text))
+        if found > self.question_tokens:
+            raise TooLongError(
+                f"the question has {found} tokens and the model reads {self.question_tokens}: ask it in fewer words"
+            )
+        return self._encode([PassageInput("", text)], self.contract.question_prefix)
+
+    def passages(self, inputs: Sequence[PassageInput], progress: Callable[[int], None] | None = None) -> Encoded:
+        """n passages in one call. ``progress`` is told the number of passages that each batch finished.
+
+        Context beyond its share of the tokens is cut, nearest heading kept; a text that is too long is an error.
+        """
+        return self._encode(inputs, self.contract.passage_prefix, progress)
+
+    def _room(self, prefix: str) -> int:
+        specials = self._tokenizer.num_special_tokens_to_add(is_pair=False)
+        return self.contract.token_limit - specials - len(self.token_offsets(prefix))
+
+    def _encode(self, inputs: Sequence[PassageInput], prefix: str, progress: Callable[[int], None] | None = None) -> Encoded:
+        pooled = np.empty((len(inputs), self.contract.dimension), dtype=np.float32)
+        tokens: list[Floats] = [np.empty((0, 0), np.float32)] * len(inputs)
+        offsets: list[Offsets] = [np.empty((0, 2), np.int32)] * len(inputs)
+        leads = [prefix + self._context(one.context) for one in inputs]
+        encodings = self._tokenizer.encode_batch([lead + one.text for lead, one in zip(leads, inputs, strict=True)])
+        self._check_lengths(encodings)
+        for batch in batches([len(encoding.ids) for encoding in encodings], BATCH_TOKENS):
+            own = [_own_tokens(encodings[i], len(leads[i])) for i in batch]
+            pooled[batch], token_vectors = self._forward([encodings[i] for i in batch], own, len(prefix))
+            for row, i in enumerate(batch):
+                tokens[i] = _unit(token_vectors[row, : len(own[row])][own[row]])
+                offsets[i] = np.asarray(encodings[i].offsets, np.int32).reshape(-1, 2)[own[row]] - len(leads[i])
+            if progress:
+                progress(len(batch))
+        return Encoded(pooled, tokens, offsets)
+
+    def _context(self, context: str) -> str:
+        """The end of ``context`` that fits its share of the tokens (the nearest heading is last), as a line of its own."""
+        if not context:
+            return ""
+        offsets = self.token_offsets(context)
+        room = int(self.passage_tokens * CONTEXT_SHARE) - 2  # some tokenizers spend a token or two on the line break
+        return (context[offsets[-room][0] :] if len(offsets) > room else context) + "\n"
+
+    def _check_lengths(self, encodings: Iterable[Encoding]) -> None:
+        longest = max((len(encoding.ids) for encoding in encodings), default=0)
+        if longest > self.contract.token_limit:
+            raise TooLongError(
+                f"a passage has {longest} tokens and the model reads {self.contract.token_limit}: split it first"
+            )
+
+    def _forward(self, encodings: Sequence[Encoding], own: Sequence[Bools], prefix: int) -> tuple[Floats, Floats]:
+        """Pooled vectors float32 [n, d] of unit length and all token vectors float32 [n, longest, d].
+
+        ``own`` says for each text which tokens are the passage's; ``prefix`` is the characters of the model's own prefix.
+        """
+        import torch
+
+        pooling = np.zeros((len(encodings), max(len(encoding.ids) for encoding in encodings)), dtype=np.int64)
+        for row, encoding in enumerate(encodings):
+            pooling[row, : len(encoding.ids)] = own[row] | _frame_tokens(encoding, prefix)
+        features = self._features(encodings)
+        read, *rest = list(self._model)
+        with self._lock, torch.inference_mode():  # a batch at a time: a question gets in between two batches of passages
+            output = read({name: value.to(self._model.device) for name, value in features.items()})
+            output["attention_mask"] = torch.from_numpy(pooling).to(self._model.device)
+            for module in rest:
+                output = module(output)
+        return _unit(output["sentence_embedding"].float().cpu().numpy()), output["token_embeddings"].float().cpu().numpy()
+
+    def _features(self, encodings: Sequence[Encoding]) -> dict[str, Any]:
+        import torch
+
+        longest = max(len(encoding.ids) for encoding in encodings)
+        ids = np.full((len(encodings), longest), self._model.tokenizer.pad_token_id or 0, dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for row, encoding in enumerate(encodings):
+            ids[row, : len(encoding.ids)] = encoding.ids
+            mask[row, : len(encoding.ids)] = 1
+        features = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
+        if "token_type_ids" in self._model.tokenizer.model_input_names:
+            features["token_type_ids"] = torch.zeros_like(features["input_ids"])
+        return features
+
+
+def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Indices in batches of similar length, longest first (so that memory peaks at once), each padded batch within
+    ``budget`` tokens, or of one text that alone exceeds it."""
+    batch: list[int] = []
+    for i in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        if batch and (len(batch) + 1) * lengths[batch[0]] > budget:
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch
+
+
+def _load(files: ModelFiles) -> SentenceTransformer:
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        model = SentenceTransformer(
+            str(files.folder), local_files_only=True, trust_remote_code=False, model_kwargs={"use_safetensors": True}
+        )
+    except Exception as error:  # whatever the libraries raise means that these files are not a usable model
+        raise ModelError(f"{files.folder} does not load as a sentence-transformers model: {error}") from error
+    return model.eval()
+
+
+def _plain_tokenizer(model: SentenceTransformer) -> Tokenizer:
+    """The model's tokenizer with truncation and padding off: a copy, since calls to the original change its state."""
+    from tokenizers import Tokenizer
+
+    backend = getattr(model.tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise ModelError("this model has no fast tokenizer (tokenizer.json), which offsets need: choose another model")
+    copy = Tokenizer.from_str(backend.to_str())
+    copy.no_truncation()
+    copy.no_padding()
+    return copy
+
+
+def _contract(files: ModelFiles, model: SentenceTransformer) -> ModelContract:
+    prompts = model.prompts or {}
+    pooling = [getattr(module, "pooling_mode", None) for module in model if hasattr(module, "pooling_mode")]
+    return ModelContract(
+        name=files.name,
+        weights=files.weights,
+        dimension=int(model.get_embedding_dimension() or 0),
+        pooling=str(pooling[0]) if pooling else "unknown",
+        question_prefix=prompts.get("query") or "",
+        passage_prefix=prompts.get("document") or prompts.get("passage") or "",
+        token_limit=int(model.max_seq_length or 512),
+        context="title and headings, read but not pooled",
+        splitter=SPLITTER_VERSION,
+    )
+
+
+def _own_tokens(encoding: Encoding, lead: int) -> Bools:
+    """Which tokens belong to the passage, that is, stand after its ``lead`` characters of prefix and context."""
+    starts = np.asarray(encoding.offsets, dtype=np.int32).reshape(-1, 2)[:, 0]
+    return np.asarray((np.asarray(encoding.special_tokens_mask) == 0) & (starts >= lead))
+
+
+def _frame_tokens(encoding: Encoding, prefix: int) -> Bools:
+    """Which tokens the model was trained to pool beside the text's own: special ones, and those of its prefix."""
+    ends = np.asarray(encoding.offsets, dtype=np.int32).reshape(-1, 2)[:, 1]
+    return np.asarray((np.asarray(encoding.special_tokens_mask) == 1) | (ends <= prefix))
+
+
+def _unit(vectors: Floats) -> Floats:
+    """Rows at unit length; a row of zeros stays."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)

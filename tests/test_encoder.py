@@ -1,0 +1,108 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from indexer.encoder import Encoder, PassageInput, TooLongError, batches
+from indexer.models import DEFAULT_WEIGHTS, ModelError, fetch, locate
+
+TEXTS = [
+    "The Coalition welcomes Saudi Arabia’s announcement.",
+    "😀 naïve café 東京",
+    "A longer text. " * 20,
+    "x",
+]
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return Encoder.of()
+
+
+def test_pooled_vectors_are_those_of_sentence_transformers(encoder: Encoder) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    expected = SentenceTransformer(str(locate().folder), local_files_only=True).encode(TEXTS, normalize_embeddings=True)
+    pooled = encoder.passages([PassageInput("", text) for text in TEXTS]).pooled
+    np.testing.assert_allclose(pooled, expected, atol=1e-5)
+
+
+def test_a_batch_gives_each_text_the_vectors_that_it_gets_alone(encoder: Encoder) -> None:
+    together = encoder.passages([PassageInput("A title", text) for text in TEXTS])
+    for row, text in enumerate(TEXTS):
+        alone = encoder.passages([PassageInput("A title", text)])
+        np.testing.assert_allclose(together.pooled[row], alone.pooled[0], atol=1e-5)
+        np.testing.assert_allclose(together.tokens[row], alone.tokens[0], atol=1e-4)
+
+
+def test_token_vectors_are_of_unit_length_and_stand_at_their_characters(encoder: Encoder) -> None:
+    encoded = encoder.passages([PassageInput("A title\nA heading", text) for text in TEXTS])
+    for text, tokens, offsets in zip(TEXTS, encoded.tokens, encoded.offsets, strict=True):
+        assert tokens.shape == (len(offsets), encoder.contract.dimension)
+        np.testing.assert_allclose(np.linalg.norm(tokens, axis=1), 1, atol=1e-5)
+        assert [tuple(pair) for pair in offsets] == encoder.token_offsets(text)
+    assert [TEXTS[1][start:end] for start, end in encoded.offsets[1]] == ["😀", "naïve", "café", "東", "京"]
+
+
+def test_context_changes_the_vectors_but_is_not_part_of_them(encoder: Encoder) -> None:
+    bare = encoder.passages([PassageInput("", TEXTS[0])])
+    read = encoder.passages([PassageInput("Bananas", TEXTS[0])])
+    assert 0.7 < float(bare.pooled[0] @ read.pooled[0]) < 0.9999
+    assert len(read.tokens[0]) == len(bare.tokens[0])
+    bananas = encoder.question("Bananas").pooled[0]
+    # Were the title pooled too, one token in ten would be the banana and the cosine far higher.
+    assert float(bananas @ read.pooled[0]) < 0.4
+
+
+def test_context_beyond_its_share_is_cut_from_the_outside_in(encoder: Encoder) -> None:
+    text = "word " * (encoder.passage_tokens * 2 // 3 - 1)
+    long, short = encoder.passages([PassageInput("outer " * 500 + "inner", text), PassageInput("outer " * 400 + "inner", text)]).pooled
+    np.testing.assert_allclose(long, short, atol=1e-5)
+
+
+def test_a_text_that_the_model_cannot_read_whole_is_an_error_not_a_cut(encoder: Encoder) -> None:
+    with pytest.raises(TooLongError, match="300 tokens and the model reads 254: ask it in fewer words"):
+        encoder.question("word " * 300)
+    with pytest.raises(TooLongError, match="split it first"):
+        encoder.passages([PassageInput("", "word " * 300)])
+
+
+@given(st.lists(st.integers(1, 300), max_size=60), st.integers(1, 2000))
+@settings(max_examples=200)
+def test_batches_hold_every_text_once_within_the_budget_longest_first(lengths: list[int], budget: int) -> None:
+    found = list(batches(lengths, budget))
+    assert sorted(i for batch in found for i in batch) == list(range(len(lengths)))
+    for batch in found:
+        assert len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= budget
+    flat = [lengths[i] for batch in found for i in batch]
+    assert flat == sorted(flat, reverse=True)
+
+
+def test_the_contract_names_what_the_vectors_depend_on(encoder: Encoder) -> None:
+    contract = encoder.contract
+    assert (contract.weights, contract.dimension, contract.pooling) == (DEFAULT_WEIGHTS, 384, "mean")
+    assert (contract.question_prefix, contract.passage_prefix, contract.token_limit) == ("", "", 256)
+
+
+def test_a_model_that_is_not_here_is_an_error_that_names_the_command(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="passages model fetch somebody/some-model"):
+        locate("somebody/some-model")
+
+
+def test_only_safetensors_are_loaded(tmp_path: Path) -> None:
+    (tmp_path / "pytorch_model.bin").write_bytes(b"pickled")
+    with pytest.raises(ModelError, match="no \\*.safetensors"):
+        locate(str(tmp_path))
+
+
+def test_a_folder_that_is_no_model_is_an_error_not_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"not weights")
+    with pytest.raises(ModelError, match="does not load"):
+        Encoder.of(str(tmp_path))
+
+
+def test_fetch_is_the_only_thing_that_asks_the_network_and_says_what_failed() -> None:
+    with pytest.raises(ModelError, match="could not fetch the model 'somebody/some-model'"):
+        fetch("somebody/some-model")
