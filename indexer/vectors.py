@@ -1,0 +1,116 @@
+"""Nearest neighbours among pooled vectors: FAISS, exact for now.
+
+``VectorIndex`` is what a faster structure has to offer. An index never changes: :meth:`VectorIndex.updated` gives a new
+one that shares what it can, so a search in another thread goes on undisturbed over the commit that it began with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import faiss
+
+Keys = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
+
+class Neighbours(NamedTuple):
+    """Passage keys int64 [m] and their cosines float32 [m], best first, ties by key; m is at most what was asked for."""
+
+    keys: Keys
+    cosines: Floats
+
+
+class VectorIndex(Protocol):
+    """Vectors of unit length by passage key."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether :meth:`nearest` never misses one."""
+
+    def __len__(self) -> int: ...
+
+    def nearest(self, question: Floats, count: int, allowed: Keys | None = None) -> Neighbours:
+        """The ``count`` keys whose vectors have the greatest cosine with ``question`` float32 [d].
+
+        ``allowed`` (ascending) restricts the search to these keys; none outside is returned and none inside is missed.
+        """
+
+    def updated(self, keys: Keys, vectors: npt.NDArray[np.floating], removed: Keys) -> VectorIndex:
+        """An index with ``vectors`` [n, d] added under ``keys`` (ascending, above all present) and ``removed`` gone."""
+
+
+class _Segment(NamedTuple):
+    """Rows that were added together. ``alive`` says which of them are still there."""
+
+    keys: Keys
+    rows: faiss.IndexFlatIP
+    alive: npt.NDArray[np.bool_]
+
+
+class ExactIndex:
+    """Every vector compared, as 32-bit floats in memory (4 bytes a dimension)."""
+
+    exact = True
+
+    def __init__(self, dimension: int, segments: Sequence[_Segment] = ()) -> None:
+        self.dimension = dimension
+        self._segments = tuple(segments)
+        self._count = sum(int(segment.alive.sum()) for segment in segments)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def nearest(self, question: Floats, count: int, allowed: Keys | None = None) -> Neighbours:
+        """See :class:`VectorIndex`."""
+        found = [_nearest(segment, question, count, allowed) for segment in self._segments]
+        keys = np.concatenate([one.keys for one in found] or [np.empty(0, np.int64)])
+        cosines = np.concatenate([one.cosines for one in found] or [np.empty(0, np.float32)])
+        order = np.lexsort((keys, -cosines))[:count]
+        return Neighbours(keys[order], cosines[order])
+
+    def updated(self, keys: Keys, vectors: npt.NDArray[np.floating], removed: Keys) -> ExactIndex:
+        """See :class:`VectorIndex`. Segments at least double in size from last to first: each row is copied rarely."""
+        segments = [segment._replace(alive=segment.alive & ~np.isin(segment.keys, removed)) for segment in self._segments]
+        if len(keys):
+            rows = np.ascontiguousarray(vectors, dtype=np.float32)
+            while segments and len(segments[-1].keys) <= 2 * len(keys):
+                last = segments.pop()
+                kept = last.rows.reconstruct_n(0, last.rows.ntotal)[last.alive]
+                keys, rows = np.concatenate([last.keys[last.alive], keys]), np.concatenate([kept, rows])
+            segments.append(_segment(keys, rows, np.isin(keys, removed, invert=True)))
+        return ExactIndex(self.dimension, [segment for segment in segments if segment.alive.any()])
+
+
+def _segment(keys: Keys, rows: Floats, alive: npt.NDArray[np.bool_]) -> _Segment:
+    import faiss
+
+    flat = faiss.IndexFlatIP(rows.shape[1])
+    flat.add(rows)
+    return _Segment(keys, flat, alive)
+
+
+def _nearest(segment: _Segment, question: Floats, count: int, allowed: Keys | None) -> Neighbours:
+    import faiss
+
+    mask = segment.alive if allowed is None else segment.alive & np.isin(segment.keys, allowed)
+    within = int(mask.sum())
+    if within == 0:
+        return Neighbours(np.empty(0, np.int64), np.empty(0, np.float32))
+    parameters = None
+    if within < len(mask):
+        # FAISS' stubs describe the C++ signatures; its Python wrappers take an array and keywords.
+        selector = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))  # type: ignore[call-arg, arg-type]
+        parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
+    fetched = min(count + 1, within)
+    while True:
+        cosines, rows = segment.rows.search(question.reshape(1, -1), fetched, params=parameters)
+        # Of rows that tie for the last place FAISS returns any: fetch on until all of them are there.
+        if fetched == within or cosines[0, -1] < cosines[0, count - 1]:
+            return Neighbours(segment.keys[rows[0]], cosines[0])
+        fetched = min(2 * fetched, within)
