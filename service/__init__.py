@@ -1,0 +1,1 @@
+"""How people reach it: HTTP, the search page and the command line."""

@@ -1,0 +1,190 @@
+"""The HTTP application. Handlers are plain functions, which FastAPI runs in threads: no model work on the event loop."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+
+import indexer
+from indexer.catalog import Counts
+from indexer.documents import document_from_record
+from indexer.search import MAX_LIMIT, MAX_REACH
+from indexer.search import Query as Question
+from service import problems
+from service.contract import (
+    DocumentRequest,
+    DocumentResponse,
+    ModelStatus,
+    PassageResponse,
+    Problem,
+    SearchRequest,
+    SearchResponse,
+    StatusResponse,
+    StoredResponse,
+    document_response,
+    passage_response,
+    search_response,
+)
+from service.problems import NotFoundError
+from service.service import Service
+
+WEB = Path(__file__).parent / "web"
+_SECURITY = {
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    code: {"model": Problem, "content": {"application/problem+json": {}}} for code in (404, 422, 503)
+}
+
+
+def create_app(index: Path, model: str) -> FastAPI:
+    """The application over one index folder; it becomes ready in the background once it is started."""
+    service = Service(index, model)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.start()
+        yield
+        service.close()
+
+    # FastAPI's pages for /docs load scripts from elsewhere, which this product never does: /openapi.json remains.
+    app = FastAPI(
+        title="Passages", version=version("passages"), lifespan=lifespan, responses=_PROBLEMS, docs_url=None, redoc_url=None
+    )
+    app.state.service = service
+    problems.install(app)
+    app.middleware("http")(_secured)
+    for add in (_add_search, _add_documents, _add_health, _add_pages):
+        add(app)
+    return app
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+Served = Annotated[Service, Depends(_service)]
+
+
+def _add_search(app: FastAPI) -> None:
+    @app.post("/v1/search")
+    def search(request: SearchRequest, service: Served) -> SearchResponse:
+        """Ask a question."""
+        question = Question(request.question, request.limit, request.offset, request.filter, request.explain)
+        return search_response(indexer.search(service.collection, question))
+
+    @app.get("/v1/search")
+    def search_by_url(
+        service: Served,
+        q: Annotated[str, Query(description="the question", examples=["Who will host the next meeting?"])],
+        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 10,
+        offset: Annotated[int, Query(ge=0, le=MAX_REACH)] = 0,
+        explain: bool = False,
+    ) -> SearchResponse:
+        """Ask a question by URL. The page posts instead, so that questions stay out of logs."""
+        question = Question(q, limit, offset, {}, explain)
+        return search_response(indexer.search(service.collection, question))
+
+    @app.get("/v1/passages/{passage_id}")
+    def passage(passage_id: str, service: Served) -> PassageResponse:
+        """One passage."""
+        with service.collection.catalog.read() as snapshot:
+            found = snapshot.passage(passage_id)
+        if found is None:
+            raise NotFoundError(f"there is no passage {passage_id!r}: its text may have changed; search again")
+        return passage_response(found)
+
+
+def _add_documents(app: FastAPI) -> None:
+    @app.get("/v1/documents/{document_id:path}")
+    def document(document_id: str, service: Served) -> DocumentResponse:
+        """One document, whole."""
+        with service.collection.catalog.read() as snapshot:
+            found = snapshot.document(document_id)
+        if found is None:
+            raise _no_document(document_id)
+        return document_response(found)
+
+    @app.put("/v1/documents/{document_id:path}")
+    def put_document(document_id: str, request: DocumentRequest, service: Served) -> StoredResponse:
+        """Add or replace a document. It is found when the response is there."""
+        record = request.model_dump(exclude_none=True) | {"_id": document_id}
+        stored = document_from_record(record)
+        passages = indexer.put(service.collection, stored)
+        with service.collection.catalog.read() as snapshot:
+            return StoredResponse(id=stored.id, passages=passages, generation=snapshot.generation)
+
+    @app.delete("/v1/documents/{document_id:path}", status_code=204, response_class=Response)
+    def delete_document(document_id: str, service: Served) -> None:
+        """Delete a document. One that came from a file comes back when the file changes and is indexed again."""
+        if not indexer.remove(service.collection, document_id):
+            raise _no_document(document_id)
+
+
+def _add_health(app: FastAPI) -> None:
+    @app.get("/livez")
+    async def livez() -> dict[str, str]:
+        """The process answers."""
+        return {"status": "alive"}
+
+    @app.get("/readyz")
+    async def readyz(service: Served) -> dict[str, str]:
+        """Questions are answered; 503 until then."""
+        _ = service.collection
+        return {"status": "ready"}
+
+    @app.get("/v1/status")
+    def status(service: Served) -> StatusResponse:
+        """What is served; also while starting."""
+        return _status(service)
+
+
+def _add_pages(app: FastAPI) -> None:
+    app.mount("/web", StaticFiles(directory=WEB), name="web")
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(WEB / "index.html")
+
+    @app.get("/document", include_in_schema=False)
+    async def document_page() -> FileResponse:
+        return FileResponse(WEB / "document.html")
+
+
+def _status(service: Service) -> StatusResponse:
+    counts, generation, exact, contract = Counts(0, 0, 0, 0), 0, True, None
+    if service.ready.is_set():
+        with service.collection.view() as view:
+            counts, generation = view.snapshot.counts(), view.snapshot.generation
+            exact, contract = view.vectors.exact, view.snapshot.contract
+    return StatusResponse(
+        version=version("passages"),
+        state=service.state,
+        detail=service.failure,
+        index=str(service.index),
+        generation=generation,
+        **counts._asdict(),
+        exact=exact,
+        model=ModelStatus(**asdict(contract)) if contract else None,
+    )
+
+
+def _no_document(document_id: str) -> NotFoundError:
+    return NotFoundError(f"there is no document {document_id!r}; a result's document.id names one")
+
+
+async def _secured(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    response = await call_next(request)
+    response.headers.update(_SECURITY)
+    return response

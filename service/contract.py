@@ -1,0 +1,228 @@
+"""The HTTP contract, version 1: what is sent and what comes back. ``docs/http.md`` is its prose."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from indexer.catalog import StoredPassage
+from indexer.documents import Document
+from indexer.search import MAX_LIMIT, MAX_QUESTION_CHARS, MAX_REACH, Answer, Result, page_of
+from indexer.sentences import Span
+
+_QUESTION = "Who will host the next ministerial meeting?"
+_TEXT = "The Coalition welcomes Saudi Arabia’s announcement to host the next Ministerial Meeting of the Global Coalition."
+
+
+class Strict(BaseModel):
+    """A request: an unknown field is an error that names it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class SearchRequest(Strict):
+    """A question."""
+
+    question: str = Field(examples=[_QUESTION], description=f"1 to {MAX_QUESTION_CHARS} characters, and what the model reads")
+    limit: int = Field(10, ge=1, le=MAX_LIMIT)
+    offset: int = Field(0, ge=0, le=MAX_REACH, description=f"offset and limit together reach up to {MAX_REACH}")
+    filter: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        examples=[{"date": {"gte": "2022-01-01"}, "author": ["Ned Price", "Office of the Spokesperson"]}],
+        description="field to value, list (or), or {gte, lte, gt, lt, exists, not}; every field must match",
+    )
+    explain: bool = Field(False, description="return the raw signals of each result")
+
+
+class Range(BaseModel):
+    """Characters (Unicode code points) of the document's canonical text, ``end`` exclusive."""
+
+    start: int = Field(examples=[0])
+    end: int = Field(examples=[112])
+
+
+class Evidence(Range):
+    """The sentence that carries the answer."""
+
+    text: str
+
+
+class DocumentReference(BaseModel):
+    """Where a passage comes from."""
+
+    id: str = Field(examples=["daesh-small-group.txt"])
+    title: str = Field(examples=["Small Group of the Global Coalition to Defeat Daesh"])
+    uri: str | None = None
+    date: str | None = Field(None, examples=["2022-05-11"])
+    metadata: dict[str, Any] = Field(default_factory=dict)
+
+
+class PassageResponse(Range):
+    """A passage: ``text`` is ``start`` to ``end`` of the canonical text."""
+
+    id: str = Field(examples=["dDSYUmXXtSiOm6opILoL"])
+    text: str = Field(examples=[_TEXT])
+    heading: str | None = None
+    page: int | None = Field(None, description="from 1, for formats that have pages")
+    document: DocumentReference
+
+
+class ResultResponse(PassageResponse):
+    """A passage as an answer to a question."""
+
+    score: float = Field(examples=[0.581786], description="the cosine of question and passage, until scores are calibrated")
+    evidence: Evidence | None = None
+    matches: list[Range] = Field(default_factory=list)
+    also_in: list[str] = Field(default_factory=list)
+    signals: dict[str, float] | None = Field(None, description="on explain")
+
+
+class SearchResponse(BaseModel):
+    """Ranked passages."""
+
+    question: str = Field(examples=[_QUESTION])
+    verdict: Literal["answered", "weak", "nothing", "uncalibrated"] = Field(examples=["uncalibrated"])
+    exact: bool = Field(description="whether the vector candidates are exactly the nearest")
+    took_ms: float = Field(examples=[8.3])
+    generation: int = Field(examples=[12], description="the commit that the whole answer was read from")
+    results: list[ResultResponse]
+
+
+class DocumentRequest(BaseModel):
+    """A document to store. Any further field is metadata."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [{"title": "Minutes of 3 May", "text": "The board met on 3 May.", "date": "2022-05-03"}]
+        },
+    )
+
+    text: str = Field(description="kept verbatim")
+    title: str | None = None
+
+
+class DocumentResponse(BaseModel):
+    """A whole document. ``headings`` are [start, end, level], ``pages`` where each page begins."""
+
+    id: str
+    title: str
+    uri: str | None
+    date: str | None
+    media_type: str
+    metadata: dict[str, Any]
+    text: str
+    pages: list[int]
+    headings: list[tuple[int, int, int]]
+
+
+class StoredResponse(BaseModel):
+    """A document was stored: it is found from ``generation`` on."""
+
+    id: str
+    passages: int
+    generation: int
+
+
+class ModelStatus(BaseModel):
+    """The model contract of the index."""
+
+    name: str
+    weights: str
+    dimension: int
+    pooling: str
+    question_prefix: str
+    passage_prefix: str
+    token_limit: int
+    context: str
+    splitter: int
+
+
+class StatusResponse(BaseModel):
+    """What is served, and how far it has come."""
+
+    version: str
+    state: Literal["starting", "ready", "failed"]
+    detail: str | None = Field(None, description="why it is not ready")
+    index: str
+    generation: int
+    documents: int
+    passages: int
+    characters: int
+    failures: int = Field(description="files, or records of files, that could not be read")
+    exact: bool
+    model: ModelStatus | None
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details: ``detail`` says what to do next."""
+
+    type: str = Field("about:blank")
+    title: str = Field(examples=["Unprocessable Content"])
+    status: int = Field(examples=[422])
+    detail: str = Field(examples=["the question is empty; ask something, such as: who spoke at the meeting?"])
+
+
+def search_response(answer: Answer) -> SearchResponse:
+    """An answer as it is sent."""
+    return SearchResponse(
+        question=answer.question,
+        verdict=answer.verdict,
+        exact=answer.exact,
+        took_ms=round(answer.took_ms, 2),
+        generation=answer.generation,
+        results=[_result(one) for one in answer.results],
+    )
+
+
+def passage_response(passage: StoredPassage) -> PassageResponse:
+    """A passage as it is sent."""
+    return PassageResponse(**_passage(passage))
+
+
+def document_response(document: Document) -> DocumentResponse:
+    """A document as it is sent."""
+    return DocumentResponse(
+        id=document.id,
+        title=document.title,
+        uri=document.uri,
+        date=document.date,
+        media_type=document.media_type,
+        metadata=dict(document.metadata),
+        text=document.text,
+        pages=list(document.pages),
+        headings=[(heading.start, heading.end, heading.level) for heading in document.headings],
+    )
+
+
+def _result(result: Result) -> ResultResponse:
+    text = result.passage.document.text
+    return ResultResponse(
+        **_passage(result.passage),
+        score=result.score,
+        evidence=_evidence(result.evidence, text) if result.evidence else None,
+        matches=[Range(start=span.start, end=span.end) for span in result.matches],
+        also_in=list(result.also_in),
+        signals=dict(result.signals) if result.signals is not None else None,
+    )
+
+
+def _evidence(span: Span, text: str) -> Evidence:
+    return Evidence(start=span.start, end=span.end, text=span.of(text))
+
+
+def _passage(passage: StoredPassage) -> dict[str, Any]:
+    document = passage.document
+    reference = DocumentReference(
+        id=document.id, title=document.title, uri=document.uri, date=document.date, metadata=dict(document.metadata)
+    )
+    return {
+        "id": passage.id,
+        "text": passage.text,
+        "start": passage.start,
+        "end": passage.end,
+        "heading": passage.heading,
+        "page": page_of(document, passage.start),
+        "document": reference,
+    }

@@ -1,0 +1,84 @@
+"""Errors over HTTP: RFC 9457 ``application/problem+json``, each with a detail that says what to do next."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from indexer.catalog import CatalogError
+from indexer.encoder import TooLongError
+from indexer.errors import PassagesError, UnreadableError
+from indexer.filters import FilterError
+from indexer.lock import LockedError
+from indexer.models import ModelError
+from indexer.search import QuestionError
+
+log = logging.getLogger(__name__)
+
+
+class NotFoundError(PassagesError):
+    """Nothing has this id."""
+
+
+class NotReadyError(PassagesError):
+    """The service is still starting, or could not start."""
+
+
+# The first that fits decides, so a subclass comes before its base.
+_STATUS: list[tuple[type[PassagesError], HTTPStatus]] = [
+    (TooLongError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (QuestionError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (FilterError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (UnreadableError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (NotFoundError, HTTPStatus.NOT_FOUND),
+    (NotReadyError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (LockedError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (ModelError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (CatalogError, HTTPStatus.SERVICE_UNAVAILABLE),
+]
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of ``app`` as a problem."""
+    app.add_exception_handler(PassagesError, _known)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unknown)
+
+
+def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """The response for a status and what to do about it."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return JSONResponse(body, status, headers, media_type="application/problem+json")
+
+
+async def _known(_: Request, error: Exception) -> JSONResponse:
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
+    retry = {"Retry-After": "2"} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return problem(status, str(error), retry)
+
+
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101  # what it was registered for
+    details = (f"{'.'.join(map(str, one['loc'][1:])) or 'the body'}: {one['msg']}" for one in error.errors())
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{'; '.join(details)}; see /openapi.json for what is expected")
+
+
+async def _http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101  # what it was registered for
+    detail = error.detail
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        detail = f"there is nothing at {request.url.path}; see /openapi.json for what there is"
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        detail = f"{request.url.path} does not take {request.method}; see /openapi.json for what it takes"
+    return problem(error.status_code, detail, dict(error.headers or {}))
+
+
+async def _unknown(_: Request, error: Exception) -> JSONResponse:
+    log.error("a request failed", exc_info=error)
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "this is a fault of the server; its log says more")

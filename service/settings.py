@@ -1,0 +1,70 @@
+"""Settings: defaults, then ``passages.toml``, then ``PASSAGES_*`` variables, then command-line options."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from indexer.errors import PassagesError
+from indexer.models import DEFAULT_MODEL
+
+PREFIX = "PASSAGES_"
+SETTINGS_FILE = Path("passages.toml")
+
+
+class SettingsError(PassagesError):
+    """A setting is unknown or has a value that it cannot have."""
+
+
+class Settings(BaseSettings):
+    """Every setting, by its name in ``passages.toml``; the variable is the name in capitals behind ``PASSAGES_``."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, toml_file=SETTINGS_FILE, extra="forbid", frozen=True)
+
+    index: Path = Field(Path("index"), description="the index folder")
+    host: str = Field("127.0.0.1", description="the address that the server listens on")
+    port: int = Field(8080, ge=0, le=65535, description="the port that the server listens on; 0 takes a free one")
+    model: str = Field(DEFAULT_MODEL, description="a sentence-transformers model: a folder, or a name in the local cache")
+    data: Path = Field(Path("../shared/data"), description="judged question sets, for tests and measurements only")
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource, dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:  # fmt: skip
+        """Which source wins: the first."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load(**options: Any) -> Settings:
+    """The settings in force; ``options`` that are None are not given. Raises :class:`SettingsError`."""
+    for name in os.environ:
+        if name.startswith(PREFIX) and name.removeprefix(PREFIX).lower() not in Settings.model_fields:
+            raise SettingsError(f"the variable {name} is not a setting{_hint(name, lambda known: PREFIX + known.upper())}")
+    try:
+        return Settings(**{name: value for name, value in options.items() if value is not None})
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{SETTINGS_FILE} is not valid TOML: {error}") from error
+    except ValidationError as error:
+        raise SettingsError("; ".join(_explain(one["type"], one["loc"], one["msg"]) for one in error.errors())) from error
+
+
+def _explain(kind: str, place: tuple[int | str, ...], message: str) -> str:
+    name = ".".join(map(str, place))
+    if kind == "extra_forbidden":
+        return f"{name} in {SETTINGS_FILE} is not a setting{_hint(name)}"
+    return f"the setting {name} ({PREFIX}{name.upper()}) cannot be used: {message}"
+
+
+def _hint(name: str, spelled: Callable[[str], str] = str) -> str:
+    known = [*Settings.model_fields]
+    close = difflib.get_close_matches(name.removeprefix(PREFIX).lower(), known, n=1)
+    return f"; did you mean {spelled(close[0])}?" if close else f"; settings are {', '.join(map(spelled, known))}"

@@ -1,0 +1,218 @@
+"""The HTTP contract over the real application, model and index; only the socket is left out (tests/e2e has it)."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from indexer.lock import WriterLock
+from indexer.models import DEFAULT_MODEL
+from service.app import create_app
+
+QUESTION = "Who will host the next ministerial meeting?"
+SAUDI = "The Coalition welcomes Saudi Arabia’s announcement to host the next Ministerial Meeting of the Global Coalition."
+
+
+def started(index: Path, model: str = DEFAULT_MODEL) -> Iterator[TestClient]:
+    with TestClient(create_app(index, model), raise_server_exceptions=False) as client:
+        until = time.monotonic() + 60
+        while client.get("/v1/status").json()["state"] == "starting" and time.monotonic() < until:
+            time.sleep(0.05)
+        yield client
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    yield from started(tmp_path_factory.mktemp("index"))
+
+
+def ask(client: TestClient, **request: Any) -> Any:
+    response = client.post("/v1/search", json={"question": QUESTION} | request)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def problem(response: Any, status: int) -> str:
+    """The detail of an RFC 9457 problem of this status."""
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    body = response.json()
+    assert (body["status"], body["type"]) == (status, "about:blank")
+    assert body["title"]
+    return str(body["detail"])
+
+
+def test_an_empty_index_is_given_the_seeds_and_answers(client: TestClient) -> None:
+    answer = ask(client)
+    best = answer["results"][0]
+    assert best["text"] == SAUDI
+    assert best["document"]["title"] == "Small Group of the Global Coalition to Defeat Daesh"
+    assert (answer["question"], answer["verdict"], answer["exact"]) == (QUESTION, "uncalibrated", True)
+    assert answer["took_ms"] > 0
+    assert (best["evidence"], best["matches"], best["also_in"], best["page"], best["signals"]) == (None, [], [], None, None)
+
+
+def test_a_result_is_a_slice_of_its_document(client: TestClient) -> None:
+    for result in ask(client)["results"]:
+        document = client.get(f"/v1/documents/{result['document']['id']}").json()
+        assert document["text"][result["start"] : result["end"]] == result["text"]
+
+
+def test_get_and_post_give_the_same_answer(client: TestClient) -> None:
+    by_url = client.get("/v1/search", params={"q": QUESTION, "limit": 3}).json()
+    assert by_url["results"] == ask(client, limit=3)["results"]
+    assert len(by_url["results"]) == 3
+
+
+def test_pages_do_not_overlap_and_together_are_the_whole(client: TestClient) -> None:
+    whole = [one["id"] for one in ask(client, limit=6)["results"]]
+    pages = [one["id"] for offset in (0, 2, 4) for one in ask(client, limit=2, offset=offset)["results"]]
+    assert pages == whole
+    assert len(set(whole)) == 6
+
+
+def test_explain_returns_the_raw_signals(client: TestClient) -> None:
+    best = ask(client, explain=True)["results"][0]
+    assert best["signals"] == {"cosine": best["score"]}
+
+
+def test_a_passage_is_found_by_its_id_and_keeps_it(client: TestClient) -> None:
+    best = ask(client)["results"][0]
+    found = client.get(f"/v1/passages/{best['id']}").json()
+    assert found == {name: best[name] for name in found}
+
+
+def test_a_document_that_was_put_is_found_at_once_kept_verbatim_and_gone_once_deleted(client: TestClient) -> None:
+    text = "  Zebras 🦓 graze.\r\n\r\nBananas are yellow when ripe.\u2028 "
+    path = "/v1/documents/odd%2Fid%20%3F%23%F0%9F%98%80"
+    stored = client.put(path, json={"title": "Fruit", "text": text, "date": "2022-05-03", "tags": ["a", "b"]})
+    assert stored.json()["id"] == "odd/id ?#😀"
+    best = ask(client, question="What colour is a banana?")["results"][0]
+    assert (best["text"], best["document"]["id"], best["document"]["date"]) == (
+        "Bananas are yellow when ripe.",
+        "odd/id ?#😀",
+        "2022-05-03",
+    )
+    assert best["document"]["metadata"]["tags"] == ["a", "b"]
+    assert client.get(path).json()["text"] == text
+    assert client.delete(path).status_code == 204
+    assert "no document" in problem(client.get(path), 404)
+    assert all(one["document"]["title"] != "Fruit" for one in ask(client, question="What colour is a banana?")["results"])
+
+
+def test_a_filter_restricts_the_answer(client: TestClient) -> None:
+    client.put("/v1/documents/tagged", json={"text": "The next ministerial meeting is hosted by nobody.", "tags": ["x"], "n": 3})
+    try:
+        for condition in ({"tags": "x"}, {"tags": ["x", "y"]}, {"n": {"gte": 3, "lt": 4}}, {"kind": {"exists": False}}):
+            assert {one["document"]["id"] for one in ask(client, filter=condition)["results"]} == {"tagged"}
+        assert ask(client, filter={"tags": "y"})["results"] == []
+        assert len(ask(client, filter={"tags": {"not": "x"}})["results"]) == 6
+    finally:
+        client.delete("/v1/documents/tagged")
+
+
+@pytest.mark.parametrize(
+    ("request_body", "says"),
+    [
+        ({"question": "  \n"}, "the question is empty; ask something"),
+        ({"question": "word " * 300}, "has 300 tokens and the model reads 254: ask it in fewer words"),
+        ({"question": "x" * 5000}, "at most 4000 are read"),
+        ({"question": "x", "limit": 0}, "limit"),
+        ({"question": "x", "limit": 101}, "limit"),
+        ({"question": "x", "limit": 100, "offset": 950}, "offset and limit together reach 1050; they can reach up to 1000"),
+        ({"question": "x", "filter": {"a": {"like": 1}}}, "unknown operator 'like'; known are"),
+        ({"question": "x", "lmit": 3}, "lmit"),
+        ({"limit": 3}, "question"),
+    ],
+)
+def test_a_question_that_cannot_be_asked_is_422_and_says_why(client: TestClient, request_body: Any, says: str) -> None:
+    assert says in problem(client.post("/v1/search", json=request_body), 422)
+
+
+def test_half_a_surrogate_pair_is_422(client: TestClient) -> None:
+    headers = {"content-type": "application/json"}
+    assert problem(client.post("/v1/search", content=b'{"question": "\\ud800"}', headers=headers), 422)
+    assert problem(client.put("/v1/documents/x", content=b'{"text": "a \\udfff"}', headers=headers), 422)
+    problem(client.get("/v1/documents/x"), 404)
+
+
+@pytest.mark.parametrize("path", ["/v1/documents/none", "/v1/passages/none", "/v1/none", "/none"])
+def test_what_is_not_there_is_404(client: TestClient, path: str) -> None:
+    assert problem(client.get(path), 404)
+
+
+def test_deleting_what_is_not_there_is_404_and_changes_nothing(client: TestClient) -> None:
+    before = client.get("/v1/status").json()
+    assert problem(client.delete("/v1/documents/none"), 404)
+    assert client.get("/v1/status").json() == before
+
+
+def test_a_document_without_text_is_422_and_nothing_is_stored(client: TestClient) -> None:
+    before = client.get("/v1/status").json()
+    for body in ({"text": " \n"}, {"title": "no text"}, {"text": 3}):
+        assert problem(client.put("/v1/documents/bad", json=body), 422)
+    assert client.get("/v1/status").json() == before
+
+
+def test_a_wrong_method_is_405(client: TestClient) -> None:
+    assert "does not take POST" in problem(client.post("/v1/status"), 405)
+
+
+def test_a_write_while_another_process_holds_the_lock_is_503_and_says_who(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(client.get("/v1/status").json()["index"])
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with WriterLock(folder).held(1):
+            held.set()
+            done.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    try:
+        assert held.wait(5)
+        response = client.put("/v1/documents/x", json={"text": "Something."})
+        assert "is writing this index" in problem(response, 503)
+        assert int(response.headers["retry-after"]) > 0
+        assert ask(client)["results"][0]["text"] == SAUDI  # reading goes on
+    finally:
+        done.set()
+        holder.join()
+
+
+def test_status_tells_what_is_served(client: TestClient) -> None:
+    status = client.get("/v1/status").json()
+    assert (status["state"], status["documents"], status["passages"], status["failures"]) == ("ready", 1, 6, 0)
+    assert status["model"]["name"] == DEFAULT_MODEL
+    assert status["exact"] is True
+
+
+def test_health_and_pages_answer_with_strict_headers(client: TestClient) -> None:
+    for path in ("/livez", "/readyz", "/", "/document"):
+        response = client.get(path)
+        assert response.status_code == 200
+        assert response.headers["content-security-policy"].startswith("default-src 'self'")
+        assert response.headers["referrer-policy"] == "no-referrer"
+
+
+def test_a_service_that_cannot_start_lives_but_is_not_ready_and_says_why(tmp_path: Path) -> None:
+    for client in started(tmp_path / "index", "somebody/not-here"):
+        assert client.get("/livez").status_code == 200
+        assert "passages model fetch somebody/not-here" in problem(client.get("/readyz"), 503)
+        assert "passages model fetch" in problem(client.post("/v1/search", json={"question": QUESTION}), 503)
+        assert client.get("/v1/status").json()["state"] == "failed"
+
+
+def test_the_contract_has_examples_and_names_every_route(client: TestClient) -> None:
+    api = client.get("/openapi.json").json()
+    assert set(api["paths"]) == {
+        "/v1/search", "/v1/passages/{passage_id}", "/v1/documents/{document_id}", "/v1/status", "/livez", "/readyz",
+    }  # fmt: skip
+    assert api["components"]["schemas"]["SearchRequest"]["properties"]["question"]["examples"]
+    docs = (Path(__file__).parent.parent / "docs" / "http.md").read_text(encoding="utf-8")
+    for path in api["paths"]:
+        assert path.split("{")[0] in docs, f"{path} is not in docs/http.md"
