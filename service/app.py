@@ -187,4 +187,5 @@ def _no_document(document_id: str) -> NotFoundError:
 async def _secured(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
     response = await call_next(request)
     response.headers.update(_SECURITY)
+    response.headers.setdefault("Cache-Control", "no-cache")  # ask again, so that an upgrade never mixes old and new modules
     return response

@@ -1,0 +1,62 @@
+/** The HTTP contract, version 1, as far as the pages use it. */
+
+const WAIT_SECONDS = 60; // a service that is still starting after a minute needs a person
+
+/** What went wrong, in words that say what to do next. `status` is HTTP's, 0 when there was no answer. */
+export class Problem extends Error {
+  constructor(detail, status) {
+    super(detail);
+    this.status = status;
+  }
+}
+
+/** Questions go by POST, so that they stay out of the logs of whatever stands in between. */
+export function ask(question, { offset, limit }, signal) {
+  const body = JSON.stringify({ question, offset, limit });
+  return call("/v1/search", { method: "POST", headers: { "Content-Type": "application/json" }, body, signal });
+}
+
+export function getDocument(id) {
+  return call(`/v1/documents/${encodeURIComponent(id)}`);
+}
+
+export function getPassage(id) {
+  return call(`/v1/passages/${encodeURIComponent(id)}`);
+}
+
+/** What `request` gives; if the service is still starting, `waiting` is told why and the request is made again. */
+export async function whenReady(request, waiting, signal) {
+  try {
+    return await request();
+  } catch (problem) {
+    if (problem.status !== 503) throw problem;
+    waiting(problem.message);
+    await whenStarted(signal);
+    return request();
+  }
+}
+
+/**
+ * The status once the service has started, or after a minute. Also a starting service gives its status: questions that
+ * are refused every second would fill the console. `starting` is called while it is not there yet.
+ */
+export async function whenStarted(signal, starting = () => {}) {
+  for (let second = 0; ; second++) {
+    const status = await call("/v1/status", { signal });
+    if (status.state !== "starting" || second >= WAIT_SECONDS) return status;
+    starting();
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+}
+
+async function call(path, options) {
+  const response = await fetch(path, options).catch(unreachable);
+  const body = await response.json().catch(() => null);
+  if (response.ok && body !== null) return body;
+  throw new Problem(body?.detail ?? `the server answered ${response.status}; its log may say why`, response.status);
+}
+
+function unreachable(error) {
+  if (error.name === "AbortError") throw error;
+  throw new Problem("the server cannot be reached; see whether it is running, then try again", 0);
+}
