@@ -459,7 +459,7 @@ def _keys(rows: Sequence[Sequence[Any]]) -> Keys:
 
 
 def _advice(file: Path, error: sqlite3.Error) -> str:
-    if not all(os.access(path, os.W_OK, effective_ids=True) for path in (file.parent, file) if path.exists()):
+    if not all(os.access(path, os.W_OK) for path in (file.parent, file) if path.exists()):
         return f"give the user who runs this the right to write in {file.parent}, which searching needs too"
     if "disk is full" in str(error):
         return "make room; what was committed before is kept"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from indexer.errors import PassagesError
@@ -10,6 +10,13 @@ from indexer.errors import PassagesError
 _COLUMNS = ("id", "title", "uri", "date", "media_type")
 _COMPARISONS = {"gte": ">=", "lte": "<=", "gt": ">", "lt": "<"}
 _OPERATORS = [*_COMPARISONS, "exists", "not"]
+# How JSON calls the types: SQLite orders all numbers before all strings, so only values of one kind are compared.
+_KINDS = {"a string": "'text'", "a boolean": "'true', 'false'", "a number": "'integer', 'real'"}
+
+# SQLite's own bounds, of which a filter must stay well clear: an expression 1,000 deep, 32,766 values in a statement.
+MAX_FIELDS = 100
+MAX_NESTED = 10
+MAX_VALUES = 30_000
 
 Condition = tuple[str, list[Any]]
 
@@ -24,46 +31,77 @@ def condition(where: Mapping[str, Any]) -> Condition:
     A field is ``id``, ``title``, ``uri``, ``date``, ``media_type`` or any metadata field; a metadata list matches if one
     of its elements does. Raises :class:`FilterError`.
     """
-    parts = [_field(name, wanted) for name, wanted in where.items()]
-    return _joined(" AND ", parts) if parts else ("1", [])
+    if len(where) > MAX_FIELDS:
+        raise FilterError(f"the filter names {len(where)} fields; it can name up to {MAX_FIELDS}")
+    parts = [_field(name, wanted, MAX_NESTED) for name, wanted in where.items()]
+    sql, values = _joined(" AND ", parts) if parts else ("1", [])
+    if len(values) > MAX_VALUES:
+        raise FilterError(f"the filter compares with {len(values)} values; it can with up to {MAX_VALUES}")
+    return sql, values
 
 
-def _field(name: str, wanted: Any) -> Condition:
+def _field(name: str, wanted: Any, nested: int) -> Condition:
+    _check_text(name, name)
     if isinstance(wanted, Mapping):
-        if not wanted:
-            raise FilterError(f"filter {name!r} is empty; give a value, a list, or one of {', '.join(_OPERATORS)}")
-        return _joined(" AND ", [_operator(name, operator, value) for operator, value in wanted.items()])
-    if isinstance(wanted, list):
-        return _joined(" OR ", [_compare(name, "=", value) for value in wanted]) if wanted else ("0", [])
-    return _compare(name, "=", wanted)
+        if not wanted or not nested:
+            what = "is nested too deeply" if wanted else "is empty"
+            raise FilterError(f"filter {name!r} {what}; give a value, a list, or one of {', '.join(_OPERATORS)}")
+        return _joined(" AND ", [_operator(name, operator, value, nested - 1) for operator, value in wanted.items()])
+    return _compare(name, "=", wanted if isinstance(wanted, list) else [wanted])
 
 
-def _operator(name: str, operator: str, value: Any) -> Condition:
+def _operator(name: str, operator: str, value: Any, nested: int) -> Condition:
     if operator in _COMPARISONS:
-        return _compare(name, _COMPARISONS[operator], value)
+        return _compare(name, _COMPARISONS[operator], [value])
     if operator == "exists":
         if not isinstance(value, bool):
             raise FilterError(f"filter {name!r}: exists takes true or false")
         return _exists(name, value)
     if operator == "not":
-        sql, values = _field(name, value)
+        sql, values = _field(name, value, nested)
         return f"NOT ({sql})", values
     raise FilterError(f"filter {name!r} has an unknown operator {operator!r}; known are {', '.join(_OPERATORS)}")
 
 
-def _compare(name: str, sign: str, value: Any) -> Condition:
-    if value is None or isinstance(value, (Mapping, list)):
-        raise FilterError(f"filter {name!r}: compare with a string, a number or a boolean; for absence use exists")
+def _compare(name: str, sign: str, wanted: Sequence[Any]) -> Condition:
+    """Whether the field, or an element of it, compares so with one of the values."""
+    kinds: dict[str, list[Any]] = {}
+    for value in wanted:
+        kinds.setdefault(_kind(name, value), []).append(value)
     if name in _COLUMNS:
-        return f"coalesce(d.{name} {sign} ?, 0)", [str(value)]
-    # SQLite orders all numbers before all strings: without the type, "lt" on a string would match every number.
-    kinds = "'text'" if isinstance(value, str) else "'true', 'false'" if isinstance(value, bool) else "'integer', 'real'"
-    scalar, element = (f"{x}.type IN ({kinds}) AND {x}.value {sign} ?" for x in "fe")
+        return f"coalesce({_sides(f'd.{name}', sign, len(wanted))}, 0)", [str(value) for value in wanted]
+    return _joined(" OR ", [_metadata(name, sign, kind, values) for kind, values in kinds.items()]) if kinds else ("0", [])
+
+
+def _metadata(name: str, sign: str, kind: str, values: Sequence[Any]) -> Condition:
+    scalar, element = (f"{x}.type IN ({_KINDS[kind]}) AND {_sides(f'{x}.value', sign, len(values))}" for x in "fe")
     return (
         f"EXISTS (SELECT 1 FROM json_each(d.metadata) f WHERE f.key = ? AND (({scalar}) OR "  # noqa: S608
         f"(f.type = 'array' AND EXISTS (SELECT 1 FROM json_each(f.value) e WHERE {element}))))",
-        [name, value, value],
+        [name, *values, *values],
     )
+
+
+def _sides(left: str, sign: str, count: int) -> str:
+    return f"{left} IN ({','.join('?' * count)})" if sign == "=" else f"{left} {sign} ?"
+
+
+def _kind(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, str):
+        _check_text(name, value)
+        return "a string"
+    if not isinstance(value, int | float):
+        raise FilterError(f"filter {name!r}: compare with a string, a number or a boolean; for absence use exists")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise FilterError(f"filter {name!r}: numbers of more than 64 bits are not compared")
+    return "a number"
+
+
+def _check_text(name: str, text: str) -> None:
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise FilterError(f"filter {name!r} holds half of a surrogate pair, which is not text; send valid Unicode")
 
 
 def _exists(name: str, wanted: bool) -> Condition:

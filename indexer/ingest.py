@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from indexer.catalog import EncodedPassage, Snapshot, Writer
+from indexer.catalog import EncodedPassage, Writer
 from indexer.collection import Collection
 from indexer.documents import Document
 from indexer.encoder import Encoder, ModelContract, PassageInput
@@ -21,7 +22,8 @@ COMMIT_PASSAGES = 512
 COMMIT_CHARS = 8_000_000  # a bound for the memory of texts that wait
 
 Progress = Callable[["Step"], None]
-Action = Callable[[Writer], object]
+Action = Callable[[Writer], Any]
+Vectors = dict[bytes, npt.NDArray[np.float16]]  # by the hash of what was encoded
 
 
 class Step(NamedTuple):
@@ -48,6 +50,27 @@ class Split(NamedTuple):
     hashes: list[bytes]
 
 
+class _Put(NamedTuple):
+    """A document that waits; ``source`` is the path of its file, or None."""
+
+    split: Split
+    source: str | None
+
+    def write(self, writer: Writer, vectors: Vectors) -> None:
+        source = writer.source_key(self.source) if self.source is not None else None
+        writer.put_document(self.split.document, source, _with_vectors(self.split, vectors))
+
+
+class _Then(NamedTuple):
+    """A change that waits, and who is told its result."""
+
+    action: Action
+    committed: Callable[[Any], None] | None
+
+    def write(self, writer: Writer, _: Vectors) -> Any:
+        return self.action(writer)
+
+
 @dataclass(slots=True)
 class Ingest:
     """Collects documents and other changes, in order, and commits them in batches.
@@ -58,54 +81,47 @@ class Ingest:
     collection: Collection
     progress: Progress | None = None
     effort: Effort = field(default_factory=Effort)
-    _waiting: list[Split | Action] = field(default_factory=list)
-    _sources: dict[int, str] = field(default_factory=dict)  # position in _waiting -> path of the document's file
+    _waiting: list[_Put | _Then] = field(default_factory=list)
     _passages: int = 0
     _chars: int = 0
 
     def document(self, document: Document, source: str | None = None) -> None:
         """Add or replace a document; ``source`` is the path of its synced file."""
         one = split_document(self.collection.encoder, document)
-        if source is not None:
-            self._sources[len(self._waiting)] = source
-        self._waiting.append(one)
+        self._waiting.append(_Put(one, source))
         self._passages += len(one.passages)
         self._chars += len(document.text)
         if self._passages >= COMMIT_PASSAGES or self._chars >= COMMIT_CHARS:
             self.flush()
 
-    def then(self, action: Action) -> None:
-        """Do ``action`` in the transaction of the documents before it."""
-        self._waiting.append(action)
+    def then(self, action: Action, committed: Callable[[Any], None] | None = None) -> None:
+        """Do ``action`` in the transaction of the documents before it; ``committed`` is told its result once that is stored."""
+        self._waiting.append(_Then(action, committed))
 
     def flush(self) -> None:
         """Encode and commit what waits."""
         if not self._waiting:
             return
-        splits = [one for one in self._waiting if isinstance(one, Split)]
+        splits = [one.split for one in self._waiting if isinstance(one, _Put)]
         vectors = self._vectors(splits)
         with self.collection.catalog.write() as writer:
             if splits and writer.contract is None:
                 writer.set_contract(self.collection.encoder.contract)
-            for position, one in enumerate(self._waiting):
-                if isinstance(one, Split):
-                    path = self._sources.get(position)
-                    source = writer.source_key(path) if path is not None else None
-                    writer.put_document(one.document, source, _with_vectors(one, vectors))
-                else:
-                    one(writer)
+            results = [one.write(writer, vectors) for one in self._waiting]
         self._tell(0, self._chars)
-        self._waiting, self._sources, self._passages, self._chars = [], {}, 0, 0
+        done, self._waiting, self._passages, self._chars = self._waiting, [], 0, 0
+        for one, result in zip(done, results, strict=True):
+            if isinstance(one, _Then) and one.committed:
+                one.committed(result)
 
-    def _vectors(self, splits: Sequence[Split]) -> dict[bytes, np.ndarray[tuple[int], np.dtype[np.float16]]]:
+    def _vectors(self, splits: Sequence[Split]) -> Vectors:
         """A vector for every input: from the catalog where it was encoded before, else from the encoder, once."""
-        inputs = {digest: one for each in splits for digest, one in zip(each.hashes, each.inputs, strict=True)}
+        inputs = _inputs(splits)
         with self.collection.catalog.read() as snapshot:
             vectors = snapshot.vectors_of(inputs)
-        missing = [digest for digest in inputs if digest not in vectors]
-        for some in _chunks(missing, COMMIT_PASSAGES):  # a huge document must not hold all its token vectors at once
-            encoded = self.collection.encoder.passages([inputs[digest] for digest in some], lambda count: self._tell(count, 0))
-            vectors.update(zip(some, encoded.pooled.astype(np.float16), strict=True))
+        missing = {digest: one for digest, one in inputs.items() if digest not in vectors}
+        if missing:
+            vectors |= _encode(self.collection.encoder, missing, lambda count: self._tell(count, 0))
         self.effort.encoded += len(missing)
         self.effort.reused += sum(len(each.hashes) for each in splits) - len(missing)
         return vectors
@@ -143,27 +159,44 @@ def reindex(collection: Collection, progress: Progress | None = None, wait_s: fl
 
     One transaction: until its end everyone searches the old index, and an interruption leaves the old one.
     """
-    encoder = Encoder.of(collection.model)
-    effort = Effort()
+    encoder, effort, tell = collection.any_encoder(), Effort(), progress or (lambda _: None)
     with collection.lock.held(wait_s), collection.catalog.write() as writer:
         writer.set_contract(encoder.contract)
-        for document_id in writer.document_ids():
-            document, (source, _) = writer.document(document_id), writer.owner(document_id) or (None, "")
-            if document is None:
-                continue
-            one = split_document(encoder, document)
-            encoded = encoder.passages(one.inputs, (lambda count: progress(Step(count, 0))) if progress else None)
-            vectors = dict(zip(one.hashes, encoded.pooled.astype(np.float16), strict=True))
-            writer.put_document(document, source, _with_vectors(one, vectors))
-            effort.encoded += len(one.passages)
-            if progress:
-                progress(Step(0, len(document.text)))
+        documents = (writer.document(document_id) for document_id in writer.document_ids())
+        for splits in _groups(split_document(encoder, document) for document in documents if document):
+            inputs = _inputs(splits)
+            vectors = _encode(encoder, inputs, lambda count: tell(Step(count, 0)))
+            for one in splits:
+                source, _ = writer.owner(one.document.id) or (None, "")
+                writer.put_document(one.document, source, _with_vectors(one, vectors))
+            effort.encoded += len(inputs)
+            effort.reused += sum(len(one.hashes) for one in splits) - len(inputs)
+            tell(Step(0, sum(len(one.document.text) for one in splits)))
     return effort
 
 
-def unchanged(snapshot: Snapshot, document: Document, source: int | None, digest: str) -> bool:
-    """Whether the catalog holds exactly this document, from the same source."""
-    return snapshot.owner(document.id) == (source, digest)
+def _groups(splits: Iterable[Split]) -> Iterator[list[Split]]:
+    """Documents together, until they have the passages of a commit."""
+    group: list[Split] = []
+    for one in splits:
+        group.append(one)
+        if sum(len(each.passages) for each in group) >= COMMIT_PASSAGES:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _inputs(splits: Sequence[Split]) -> dict[bytes, PassageInput]:
+    return {digest: one for each in splits for digest, one in zip(each.hashes, each.inputs, strict=True)}
+
+
+def _encode(encoder: Encoder, inputs: Mapping[bytes, PassageInput], progress: Callable[[int], None]) -> Vectors:
+    vectors: Vectors = {}
+    for some in _chunks(list(inputs), COMMIT_PASSAGES):  # a huge document must not hold all its token vectors at once
+        encoded = encoder.passages([inputs[digest] for digest in some], progress)
+        vectors.update(zip(some, encoded.pooled.astype(np.float16), strict=True))
+    return vectors
 
 
 def _chunks(digests: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:
@@ -176,10 +209,11 @@ def _input(document: Document, passage: Passage) -> PassageInput:
 
 
 def _hash(contract: ModelContract, one: PassageInput) -> bytes:
-    framed = json.dumps([contract.weights, contract.passage_prefix, contract.token_limit, one.context, one.text])
-    return hashlib.sha256(framed.encode()).digest()
+    """Of all that decides the vector."""
+    model = [contract.weights, contract.pooling, contract.passage_prefix, contract.token_limit, contract.context]
+    return hashlib.sha256(json.dumps([*model, one.context, one.text]).encode()).digest()
 
 
-def _with_vectors(one: Split, vectors: dict[bytes, np.ndarray[tuple[int], np.dtype[np.float16]]]) -> list[EncodedPassage]:
+def _with_vectors(one: Split, vectors: Vectors) -> list[EncodedPassage]:
     pairs = zip(one.passages, one.hashes, strict=True)
     return [EncodedPassage(passage, digest, vectors[digest]) for passage, digest in pairs]

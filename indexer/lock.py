@@ -67,4 +67,6 @@ class WriterLock:
 
     def _unwritable(self, error: OSError) -> PassagesError:
         folder = self._holder.parent
-        return PassagesError(f"the index folder {folder} cannot be written: {error.strerror}; mend that, or choose another --index")
+        return PassagesError(
+            f"the index folder {folder} cannot be written: {error.strerror}; mend that, or choose another --index"
+        )

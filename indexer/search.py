@@ -68,10 +68,10 @@ def search(collection: Collection, query: Query) -> Answer:
     The score is the cosine of the pooled vectors, -1 to 1; it is not a probability, so the verdict is ``uncalibrated``.
     Raises :class:`QuestionError`, :class:`indexer.filters.FilterError`, :class:`indexer.models.ModelError`.
     """
-    began = time.perf_counter()
     _check(query)
     where = condition(query.filter) if query.filter else None
     encoder = collection.encoder
+    began = time.perf_counter()  # after the model is there: loading it once is not part of a question
     question = encoder.question(query.question).pooled[0]
     with collection.view() as view:
         collection.check_contract(view.snapshot, encoder)  # it may have been encoded again since the question was

@@ -6,9 +6,12 @@ named, and stays when the file moves. A file that cannot be read is reported, an
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +25,7 @@ from indexer.errors import PassagesError
 from indexer.ingest import Ingest, Step
 
 IGNORE_FILE = ".passagesignore"
+_DOCUMENT = "document "  # with its id: the record of a failure that is not the file's own
 
 
 class SyncError(PassagesError):
@@ -85,10 +89,14 @@ class Sync:
         self._report = report
         self._finished_bytes = 0  # of the files before the current one
         self._ingest = Ingest(collection, self._advance)
+        self._files: dict[str, _File] = {}  # by path: what this run has found
         self._paths: dict[str, str] = {}  # the file of each document that this run has met
         self._names: set[str] = set()
-        self._known_by_key: dict[int, Source] = {}
+        self._known: dict[int, Source] = {}
+        self._counts: dict[int, int] = {}  # documents of each known source
         self._gone: dict[int, Source] = {}
+        self._movable: dict[str, list[Source]] = {}  # by the hash of their content
+        self._keeping: dict[int, bool] = {}
 
     def run(self, paths: Sequence[Path], wait_s: float = 0.0) -> Summary:
         """Bring the collection up to date with ``paths``. Raises :class:`SyncError`, :class:`indexer.lock.LockedError`."""
@@ -103,9 +111,14 @@ class Sync:
     def _run(self, found: _Found) -> None:
         with self._collection.catalog.read() as snapshot:
             known = {source.path: source for source in snapshot.sources()}
-        self._known_by_key = {source.key: source for source in known.values()}
+            self._counts = snapshot.document_counts()
+        self._files = {str(file.path): file for file in found.files}
+        self._known = {source.key: source for source in known.values()}
         self._names = {source.name for source in known.values()}
         self._gone = _gone(known, found)
+        for source in known.values():
+            if source.hash and (source.key in self._gone or not _is_below(source.path, found.folders)):
+                self._movable.setdefault(source.hash, []).append(source)
         self.progress.total_bytes = sum(file.size for file in found.files if not _is_same(known.get(str(file.path)), file))
         for file in found.files:
             self._file(file, known.get(str(file.path)))
@@ -117,25 +130,27 @@ class Sync:
         found = _Found()
         for path in paths:
             self._scan_one(path, found)
-        found.files = list({file.path: file for file in found.files}.values())
+        first = {file.path: file for file in reversed(found.files)}  # of roots within each other, the first gives the name
+        found.files = [file for file in found.files if first[file.path] is file]
         return found
 
     def _scan_one(self, path: Path, found: _Found) -> None:
         try:
             path = path.expanduser().resolve(strict=True)
-        except OSError as error:
-            raise SyncError(f"{path} cannot be read: {error.strerror}; nothing was indexed or deleted") from error
-        if path.is_dir():
-            found.folders.append(path)
-            for file in _walk(path, found, self.summary):
-                found.files.append(file)
-        elif is_supported(path):
-            found.files.append(_stat(path, path.name))
-        else:
-            raise SyncError(f"{path} is of a kind that cannot be read as a document; nothing was indexed or deleted")
+            if path.is_dir():
+                found.folders.append(path)
+                found.files += _walk(path, found, self.summary)
+            elif is_supported(path):
+                found.files.append(_look(path, path.name))
+            else:
+                raise SyncError(f"{path} is of a kind that cannot be read as a document; nothing was indexed or deleted")
+        except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, or the home of no user
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise SyncError(f"{path} cannot be read: {reason}; nothing was indexed or deleted") from error
 
     def _file(self, file: _File, source: Source | None) -> None:
-        if source and _is_same(source, file):
+        retry = source is not None and self._can_have_more(source)
+        if source and _is_same(source, file) and not retry:
             self._same(source)
             return
         try:
@@ -143,32 +158,38 @@ class Sync:
         except OSError as error:
             self._fail(file, source, f"cannot be read: {error.strerror}")
             return
-        if source and source.hash == digest:
+        if source and source.hash == digest and not retry and not _is_unread(source):
             self._same(source)
-            failures = source.failures
-            self._ingest.then(lambda writer: writer.put_source(str(file.path), source.name, file.stamp, digest, failures))
-        elif source is None and (moved := _moved_from(self._gone, digest)):
+            name, failures = source.name, source.failures
+            self._ingest.then(lambda writer: writer.put_source(str(file.path), name, file.stamp, digest, failures))
+            self._ingest.then(lambda _: file.size, self._finished)
+        elif source is None and (moved := self._moved_from(digest)):
             self._move(moved, file)
         else:
             self._read(file, source, digest)
 
-    def _same(self, source: Source) -> None:
-        with self._collection.catalog.read() as snapshot:
-            self.summary.unchanged += len(snapshot.documents_of(source.key))
+    def _same(self, source: Source, counter: str = "unchanged") -> None:
+        self._count(counter, self._counts.get(source.key, 0))
         self.summary.failed += [Failure(source.path, record, reason) for record, reason in source.failures]
 
     def _move(self, source: Source, file: _File) -> None:
-        uri = file.path.as_uri()
+        path, uri, count = str(file.path), file.path.as_uri(), self._counts.get(source.key, 0)
         with self._collection.catalog.read() as snapshot:
-            count = len(snapshot.documents_of(source.key))
+            document = snapshot.document(source.name)
+        moved = source._replace(path=path, stamp=file.stamp)
+        self._known[source.key] = moved
+        self._ingest.then(lambda writer: writer.move_source(source.key, path, file.stamp, uri))
+        if document and document.title == Path(source.path).stem != file.path.stem:
+            # A text without a title of its own is called as its file is.
+            self._read(file, moved, source.hash, ("moved", "moved"))
+            return
+        self._ingest.then(lambda _: count, lambda by: self._count("moved", by))
+        self._ingest.then(lambda _: file.size, self._finished)
+        self.summary.failed += [Failure(path, record, reason) for record, reason in source.failures]
 
-        def move(writer: Writer) -> None:
-            writer.move_source(source.key, str(file.path), file.stamp, uri)
-            self._count("moved", count)
-
-        self._ingest.then(move)
-
-    def _read(self, file: _File, source: Source | None, digest: str) -> None:
+    def _read(
+        self, file: _File, source: Source | None, digest: str, counters: tuple[str, str] = ("unchanged", "changed")
+    ) -> None:
         """Read a new or changed file. Until all of its documents are committed its hash is "", so a stop is noticed."""
         path, name = str(file.path), source.name if source else self._free_name(file)
         before: dict[str, str] = {}
@@ -182,38 +203,41 @@ class Sync:
             if isinstance(one, Unreadable):
                 failures.append((one.source, one.reason))
             elif reason := self._taken(one.id, path):
-                failures.append((f"document {one.id}", reason))
+                failures.append((_DOCUMENT + one.id, reason))
             else:
                 seen.add(one.id)
-                self._document(one, path, before)
+                self._document(one, path, before, counters)
         if not any(record == "" for record, _ in failures):  # if the whole file failed, what was indexed of it is kept
-            self._delete_all(sorted(before.keys() - seen))
+            self._delete_all([one for one in sorted(before.keys() - seen) if self._paths.get(one, path) == path])
         self.summary.failed += [Failure(path, record, reason) for record, reason in failures]
         self._ingest.then(lambda writer: writer.put_source(path, name, file.stamp, digest, failures))
-        self._ingest.then(lambda _: self._finished(file))
+        self._ingest.then(lambda _: file.size, self._finished)
 
-    def _document(self, document: Document, path: str, before: Mapping[str, str]) -> None:
+    def _document(self, document: Document, path: str, before: Mapping[str, str], counters: tuple[str, str]) -> None:
         self._paths[document.id] = path
+        same, changed = counters
         if before.get(document.id) == document_hash(document):
-            self.summary.unchanged += 1
+            self._count(same)
             return
-        counter = "changed" if document.id in before else "added"
-        self._ingest.then(lambda _: self._count(counter))
+        counter = changed if document.id in before else "added"
+        self._ingest.then(lambda _: 1, lambda by: self._count(counter, by))
         self._ingest.document(document, path)
 
     def _delete_all(self, document_ids: Sequence[str]) -> None:
-        def delete(writer: Writer) -> None:
-            self._count("deleted", sum(writer.delete_document(one) for one in document_ids))
-
         if document_ids:
-            self._ingest.then(delete)
+            self._deleted(lambda writer: sum(writer.delete_document(one) for one in document_ids))
 
     def _delete(self, source: Source) -> None:
-        self._ingest.then(lambda writer: self._count("deleted", writer.delete_source(source.key)))
+        self._deleted(lambda writer: writer.delete_source(source.key))
+
+    def _deleted(self, delete: Callable[[Writer], int]) -> None:
+        self._ingest.then(delete, lambda by: self._count("deleted", by))
 
     def _fail(self, file: _File, source: Source | None, reason: str) -> None:
-        name = source.name if source else self._free_name(file)
         self.summary.failed.append(Failure(str(file.path), "", reason))
+        if source and (source.hash, source.failures) == ("", (("", reason),)):
+            return  # as it was the last time
+        name = source.name if source else self._free_name(file)
         # Without a hash, so that it is tried again the next time.
         self._ingest.then(lambda writer: writer.put_source(str(file.path), name, "", "", [("", reason)]))
 
@@ -223,13 +247,43 @@ class Sync:
             return f"its id is already that of a document in {other}; give one of them another id"
         with self._collection.catalog.read() as snapshot:
             owner = snapshot.owner(document_id)
-        if owner is None or owner[0] in self._gone:
+        if owner is None:
             return None
-        holder = self._known_by_key.get(owner[0]) if owner[0] is not None else None
-        if holder is not None and holder.path == path:
+        if owner[0] is None:
+            return "its id is already that of one that was not indexed from a file; delete that, or give one another id"
+        holder = self._known.get(owner[0])
+        if holder is None or holder.path == path or not self._keeps(holder):
             return None
-        where = f"a document in {holder.path}" if holder else "one that was not indexed from a file"
-        return f"its id is already that of {where}; delete that one, or give one of them another id"
+        return f"its id is already that of a document in {holder.path}; give one of them another id"
+
+    def _keeps(self, source: Source) -> bool:
+        """Whether a file's documents stay its own in this run. One that changed, and has not shown yet that it still has
+        a document, does not: a line that went from one file to another is not lost."""
+        if source.key not in self._keeping:
+            self._keeping[source.key] = source.key not in self._gone and self._is_as_indexed(source)
+        return self._keeping[source.key]
+
+    def _is_as_indexed(self, source: Source) -> bool:
+        file = self._files.get(source.path)
+        if file is None or _is_same(source, file):
+            return True
+        try:
+            return content_hash(file.path) == source.hash
+        except OSError:
+            return True  # what was indexed of it is kept
+
+    def _can_have_more(self, source: Source) -> bool:
+        """Whether a document of this file that was refused, since its id was another's, can be had now."""
+        ids = [record.removeprefix(_DOCUMENT) for record, _ in source.failures if record.startswith(_DOCUMENT)]
+        return any(self._taken(one, source.path) is None for one in ids)
+
+    def _moved_from(self, digest: str) -> Source | None:
+        """A file that is gone and had this content, wherever it was: it is not deleted but here now."""
+        for source in self._movable.get(digest, ()):
+            if self._gone.pop(source.key, None) or not _may_exist(source.path):
+                self._movable[digest].remove(source)
+                return source
+        return None
 
     def _free_name(self, file: _File) -> str:
         """The file's name below its root, or with a number if another root's file, or a moved one, has it."""
@@ -246,9 +300,11 @@ class Sync:
         if self._report:
             self._report(self.progress)
 
-    def _finished(self, file: _File) -> None:
-        self._finished_bytes += file.size
+    def _finished(self, size: int) -> None:
+        self._finished_bytes += size
         self.progress.done_bytes = self._finished_bytes
+        if self._report:
+            self._report(self.progress)
 
     def _count(self, counter: str, by: int = 1) -> None:
         setattr(self.summary, counter, getattr(self.summary, counter) + by)
@@ -263,41 +319,60 @@ def _walk(root: Path, found: _Found, summary: Summary) -> Iterator[_File]:
     """Files below ``root`` in the order of their paths; hidden ones, links to elsewhere and ignored ones are left out."""
     ignored = _ignored(root)
 
-    def unread(error: OSError) -> None:
-        found.unread.append(Path(error.filename))
-        summary.failed.append(Failure(error.filename, "", f"cannot be looked into: {error.strerror}"))
+    def unread(path: str, reason: str) -> None:
+        found.unread.append(Path(path))
+        summary.failed.append(Failure(os.fsencode(path).decode(errors="replace"), "", reason))
 
-    for folder, folders, names in os.walk(root, onerror=unread):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            path = Path(folder, name)
-            relative = path.relative_to(root).as_posix()
-            if name.startswith(".") or ignored.match_file(relative) or not path.resolve().is_relative_to(root):
+    def is_left_out(folder: str, name: str, end: str) -> bool:
+        return name.startswith(".") or ignored.match_file(Path(folder, name).relative_to(root).as_posix() + end)
+
+    for folder, folders, names in os.walk(
+        root, onerror=lambda error: unread(error.filename, f"cannot be looked into: {error.strerror}")
+    ):
+        folders[:] = sorted(name for name in folders if not is_left_out(folder, name, "/"))
+        for path in (Path(folder, name) for name in sorted(names) if not is_left_out(folder, name, "")):
+            if _leads_out(path, root) or path.name.endswith(SIDECAR_SUFFIX):
                 continue
-            if is_supported(path):
-                yield _stat(path, relative)
-            elif not name.endswith(SIDECAR_SUFFIX):
+            if not is_supported(path):
                 summary.skipped[path.suffix.lower() or "no suffix"] += 1
+                continue
+            try:
+                yield _look(path, path.relative_to(root).as_posix())
+            except OSError as error:
+                if path.is_symlink() or not isinstance(error, FileNotFoundError):  # else it was deleted just now
+                    unread(str(path), f"cannot be read: {error.strerror}")
 
 
 def _ignored(root: Path) -> pathspec.PathSpec[Any]:
+    file = root / IGNORE_FILE
     try:
-        lines = (root / IGNORE_FILE).read_text(encoding="utf-8").splitlines()
+        return pathspec.PathSpec.from_lines("gitignore", file.read_text(encoding="utf-8").splitlines())
     except FileNotFoundError:
-        lines = []
-    return pathspec.PathSpec.from_lines("gitignore", lines)
+        return pathspec.PathSpec.from_lines("gitignore", [])
+    except ValueError as error:  # not UTF-8, or not a pattern
+        raise SyncError(f"{file} cannot be used: {error}; nothing was indexed or deleted") from error
 
 
-def _stat(path: Path, name: str) -> _File:
-    """The stamp holds the change time, which no program sets at will, of the file and of its sidecar."""
+def _leads_out(path: Path, root: Path) -> bool:
+    return path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root)  # Path.resolve() raises on loops
+
+
+def _look(path: Path, name: str) -> _File:
+    """The file as it is now. Its stamp holds the change time, which no program sets at will, of it and of its sidecar."""
     status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))  # reading a pipe would wait for ever
+    if not _is_utf8(str(path)):
+        raise OSError(errno.EILSEQ, "its name is not valid UTF-8; rename it", str(path))
     stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
-    try:
+    with suppress(OSError):  # there is none, or the name is too long for one
         beside = sidecar(path).stat()
         stamp += [beside.st_size, beside.st_mtime_ns, beside.st_ctime_ns]
-    except FileNotFoundError:
-        pass
     return _File(path, name, ":".join(map(str, stamp)), status.st_size)
+
+
+def _is_utf8(text: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _gone(known: Mapping[str, Source], found: _Found) -> dict[int, Source]:
@@ -314,7 +389,16 @@ def _is_below(path: str, folders: Sequence[Path]) -> bool:
     return any(Path(path).is_relative_to(folder) for folder in folders)
 
 
-def _moved_from(gone: dict[int, Source], digest: str) -> Source | None:
-    """A file that is gone and had this content: taken out of ``gone``."""
-    match = next((source for source in gone.values() if source.hash == digest), None)
-    return gone.pop(match.key) if match else None
+def _is_unread(source: Source) -> bool:
+    """Whether the file as a whole failed: that can be mended without changing its content."""
+    return any(record == "" for record, _ in source.failures)
+
+
+def _may_exist(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        pass  # it cannot be seen, which does not say that it is gone
+    return True

@@ -31,9 +31,28 @@ def core(title: str = "", author: str = "", created: str = "") -> str:
     )
 
 
-def relations(targets: Mapping[str, str]) -> str:
-    entries = "".join(f'<Relationship Id="{name}" Target="{target}" Type="x"/>' for name, target in targets.items())
+def relations(targets: Mapping[str, str], kind: str = "") -> str:
+    """Relationship id -> target; `kind` is what the targets are, if not what their ids say."""
+    entries = "".join(f'<Relationship Id="{n}" Target="{t}" Type="{RELATION}/{kind or n}"/>' for n, t in targets.items())
     return f'<Relationships xmlns="{RELATIONS}">{entries}</Relationships>'
+
+
+def package(main: str, parts: Mapping[str, str], types: Mapping[str, str], properties: str) -> bytes:
+    """An Office file; `types`: part name or its beginning -> content type, as in "wordprocessingml.styles"."""
+    named = {name: kind for name in parts for start, kind in types.items() if name.startswith(start)}
+    overrides = "".join(
+        f'<Override PartName="/{name}" ContentType="application/vnd.openxmlformats-officedocument.{kind}+xml"/>'
+        for name, kind in named.items()
+    )
+    defaults = "".join(f'<Default Extension="{e}" ContentType="application/xml"/>' for e in ("rels", "xml"))
+    return zipped(
+        {
+            "[Content_Types].xml": f'<Types xmlns="{OFFICE}/package/2006/content-types">{defaults}{overrides}</Types>',
+            "_rels/.rels": relations({"officeDocument": main}),
+            **parts,
+            **({"docProps/core.xml": properties} if properties else {}),
+        }
+    )
 
 
 def paragraph(text: str, style: str = "") -> str:
@@ -48,87 +67,105 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 STYLES = (
     f'<w:styles xmlns:w="{WORD}">'
-    '<w:style w:styleId="Titel"><w:name w:val="Title"/></w:style>'
-    '<w:style w:styleId="berschrift1"><w:name w:val="heading 1"/></w:style>'
-    '<w:style w:styleId="berschrift2"><w:name w:val="heading 2"/></w:style>'
-    '<w:style w:styleId="Eigene"><w:name w:val="My own"/><w:basedOn w:val="berschrift2"/></w:style>'
-    '<w:style w:styleId="Liste"><w:name w:val="List Bullet"/><w:pPr><w:numPr/></w:pPr></w:style>'
+    '<w:style w:type="paragraph" w:styleId="Titel"><w:name w:val="Title"/></w:style>'
+    '<w:style w:type="paragraph" w:styleId="berschrift1"><w:name w:val="heading 1"/></w:style>'
+    '<w:style w:type="paragraph" w:styleId="berschrift2"><w:name w:val="heading 2"/></w:style>'
+    '<w:style w:type="paragraph" w:styleId="Eigene"><w:name w:val="My own"/><w:basedOn w:val="berschrift2"/></w:style>'
+    '<w:style w:type="paragraph" w:styleId="Liste"><w:name w:val="List Bullet"/><w:pPr><w:numPr/></w:pPr></w:style>'
     "</w:styles>"
 )
 
 
 def docx(body: str, *, properties: str = "", footnotes: str = "") -> bytes:
+    main = "word/document.xml"
     parts = {
-        "word/document.xml": f'<w:document xmlns:w="{WORD}"><w:body>{body}</w:body></w:document>',
+        main: f'<w:document xmlns:w="{WORD}"><w:body>{body}</w:body></w:document>',
+        "word/_rels/document.xml.rels": relations(
+            {"styles": "styles.xml", **({"footnotes": "footnotes.xml"} if footnotes else {})}
+        ),
         "word/styles.xml": STYLES,
     }
-    if properties:
-        parts["docProps/core.xml"] = properties
     if footnotes:
         parts["word/footnotes.xml"] = f'<w:footnotes xmlns:w="{WORD}">{footnotes}</w:footnotes>'
-    return zipped(parts)
+    types = {main: "wordprocessingml.document.main", "word/styles": "wordprocessingml.styles"}
+    return package(main, parts, types, properties)
 
 
 def shape(lines: Iterable[str], place: str = "") -> str:
     text = "".join(f"<a:p><a:r><a:t>{escape(line)}</a:t></a:r></a:p>" for line in lines)
     holder = f'<p:ph type="{place}"/>' if place else ""
-    return f"<p:sp><p:nvSpPr><p:nvPr>{holder}</p:nvPr></p:nvSpPr><p:txBody>{text}</p:txBody></p:sp>"
+    head = f'<p:nvSpPr><p:cNvPr id="2" name=""/><p:cNvSpPr/><p:nvPr>{holder}</p:nvPr></p:nvSpPr><p:spPr/>'
+    return f"<p:sp>{head}<p:txBody><a:bodyPr/>{text}</p:txBody></p:sp>"
 
 
 def drawn_table(rows: Sequence[Sequence[str]]) -> str:
-    cells = ("".join(f"<a:tc><a:txBody><a:p><a:r><a:t>{c}</a:t></a:r></a:p></a:txBody></a:tc>" for c in row) for row in rows)
-    return "<p:graphicFrame><a:tbl>" + "".join(f"<a:tr>{row}</a:tr>" for row in cells) + "</a:tbl></p:graphicFrame>"
+    cells = (
+        "".join(f"<a:tc><a:txBody><a:bodyPr/><a:p><a:r><a:t>{c}</a:t></a:r></a:p></a:txBody></a:tc>" for c in r) for r in rows
+    )
+    content = "<a:tbl>" + "".join(f"<a:tr>{row}</a:tr>" for row in cells) + "</a:tbl>"
+    head = '<p:nvGraphicFramePr><p:cNvPr id="3" name=""/><p:cNvGraphicFramePr/><p:nvPr/></p:nvGraphicFramePr>'
+    drawing = f'<a:graphic><a:graphicData uri="{OFFICE}/drawingml/2006/table">{content}</a:graphicData></a:graphic>'
+    return f"<p:graphicFrame>{head}{drawing}</p:graphicFrame>"
 
 
 def pptx(slides: Sequence[str], *, notes: str = "", properties: str = "") -> bytes:
     """The slides lie in the file in another order than they are shown; the notes are the first one's."""
     names = f'xmlns:p="{OFFICE}/presentationml/2006/main" xmlns:a="{OFFICE}/drawingml/2006/main" xmlns:r="{RELATION}"'
     files = [f"slides/slide{len(slides) - i}.xml" for i in range(len(slides))]
-    order = "".join(f'<p:sldId r:id="r{i}"/>' for i in range(len(slides)))
+    order = "".join(f'<p:sldId id="{256 + i}" r:id="r{i}"/>' for i in range(len(slides)))
+    main = "ppt/presentation.xml"
     parts = {
-        "ppt/presentation.xml": f"<p:presentation {names}><p:sldIdLst>{order}</p:sldIdLst></p:presentation>",
-        "ppt/_rels/presentation.xml.rels": relations({f"r{i}": file for i, file in enumerate(files)}),
+        main: f"<p:presentation {names}><p:sldIdLst>{order}</p:sldIdLst></p:presentation>",
+        "ppt/_rels/presentation.xml.rels": relations({f"r{i}": file for i, file in enumerate(files)}, "slide"),
     }
     for file, slide in zip(files, slides, strict=True):
         parts[f"ppt/{file}"] = f"<p:sld {names}><p:cSld><p:spTree>{slide}</p:spTree></p:cSld></p:sld>"
     if notes:
         first = files[0].rpartition("/")[2]
-        parts[f"ppt/slides/_rels/{first}.rels"] = relations({"n": "../notesSlides/notes.xml"})
-        parts["ppt/notesSlides/notes.xml"] = f"<p:notes {names}>{shape([notes], 'body')}{shape(['7'], 'sldNum')}</p:notes>"
-    if properties:
-        parts["docProps/core.xml"] = properties
-    return zipped(parts)
+        parts[f"ppt/slides/_rels/{first}.rels"] = relations({"notesSlide": "../notesSlides/notes.xml"})
+        shown = shape([notes], "body") + shape(["7"], "sldNum")
+        parts["ppt/notesSlides/notes.xml"] = f"<p:notes {names}><p:cSld><p:spTree>{shown}</p:spTree></p:cSld></p:notes>"
+    types = {main: "presentationml.presentation.main", "ppt/slides/s": "presentationml.slide"}
+    return package(main, parts, {**types, "ppt/notesSlides": "presentationml.notesSlide"}, properties)
 
 
-def xlsx(sheets: Mapping[str, Sequence[Sequence[str | int | float | None]]], *, properties: str = "") -> bytes:
-    """Numbers of the first style are days."""
+def xlsx(
+    sheets: Mapping[str, Sequence[Sequence[str | int | float | None]]],
+    *,
+    properties: str = "",
+    formats: Sequence[int] = (),
+    extent: str = "",
+    first_row: int = 1,
+) -> bytes:
+    """`formats`: number format of each column (14 is a day); `extent`: what the sheets say that they cover."""
     main = f'xmlns="{OFFICE}/spreadsheetml/2006/main" xmlns:r="{RELATION}"'
     listed = "".join(f'<sheet name="{escape(n)}" sheetId="{i}" r:id="r{i}"/>' for i, n in enumerate(sheets, 1))
+    places = {f"r{i}": f"worksheets/sheet{i}.xml" for i in range(1, len(sheets) + 1)}
+    used = "".join(f'<xf numFmtId="{number}"/>' for number in formats or [0])
     parts = {
-        "[Content_Types].xml": f'<Types xmlns="{OFFICE}/package/2006/content-types"/>',
-        "_rels/.rels": relations({"r": "xl/workbook.xml"}).replace('Type="x"', f'Type="{RELATION}/officeDocument"'),
         "xl/workbook.xml": f"<workbook {main}><sheets>{listed}</sheets></workbook>",
-        "xl/_rels/workbook.xml.rels": relations(
-            {f"r{i}": f"worksheets/sheet{i}.xml" for i in range(1, len(sheets) + 1)}
-        ).replace('Type="x"', f'Type="{RELATION}/worksheet"'),
+        "xl/_rels/workbook.xml.rels": relations(places, "worksheet"),
+        "xl/styles.xml": f"<styleSheet {main}><cellXfs>{used}</cellXfs></styleSheet>",
     }
     for number, rows in enumerate(sheets.values(), 1):
-        written = "".join(
-            f'<row r="{r}">{"".join(_cell(f"{chr(64 + c)}{r}", value) for c, value in enumerate(row, 1))}</row>'
-            for r, row in enumerate(rows, 1)
-        )
-        parts[f"xl/worksheets/sheet{number}.xml"] = f"<worksheet {main}><sheetData>{written}</sheetData></worksheet>"
-    if properties:
-        parts["docProps/core.xml"] = properties
-    return zipped(parts)
+        written = "".join(_row(r, row, styled=bool(formats)) for r, row in enumerate(rows, first_row))
+        covered = f'<dimension ref="{extent}"/>' if extent else ""
+        parts[f"xl/worksheets/sheet{number}.xml"] = f"<worksheet {main}>{covered}<sheetData>{written}</sheetData></worksheet>"
+    types = {"xl/workbook": "sheet.main", "xl/worksheets": "worksheet", "xl/styles": "styles"}
+    return package("xl/workbook.xml", parts, {name: f"spreadsheetml.{kind}" for name, kind in types.items()}, properties)
 
 
-def _cell(place: str, value: str | float | None) -> str:
+def _row(number: int, row: Sequence[str | float | None], *, styled: bool) -> str:
+    cells = (_cell(f"{chr(65 + column)}{number}", value, column if styled else 0) for column, value in enumerate(row))
+    return f'<row r="{number}">{"".join(cells)}</row>'
+
+
+def _cell(place: str, value: str | float | None, style: int) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
         return f'<c r="{place}" t="inlineStr"><is><t>{escape(value)}</t></is></c>'
-    return f'<c r="{place}"><v>{value}</v></c>'
+    return f'<c r="{place}" s="{style}"><v>{value}</v></c>'
 
 
 def epub(chapters: Mapping[str, str], *, head: str = "", extra: Mapping[str, str] = {}) -> bytes:

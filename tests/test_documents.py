@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import zipfile
 from collections.abc import Callable
 from email.message import EmailMessage
 from pathlib import Path
@@ -179,6 +182,26 @@ def test_a_workbook_gives_each_sheet_under_its_name(write: Write) -> None:
     assert (document.title, document.date, document.metadata) == ("Census", "2020-01-02", {"author": "Ann"})
 
 
+def test_days_times_and_whole_numbers_are_written_as_they_are_shown(write: Write) -> None:
+    made = files.xlsx({"S": [[43832, 43832.5, 0.25, 5.0, 1.5]]}, formats=[14, 22, 20, 0, 0])
+    assert read(write("a.xlsx", made)).text == "S\n\n2020-01-02; 2020-01-02 12:00:00; 06:00:00; 5; 1.5"
+
+
+def test_a_workbook_is_read_whatever_its_properties_and_extent_say(write: Write) -> None:
+    made = files.xlsx({"S": [["a"], ["b", "c"]]}, properties=files.core("T", created="March 2020"), extent="A1")
+    document = read(write("a.xlsx", made))
+    assert (document.text, document.title, document.date) == ("S\n\na\nb; c", "T", None)
+
+
+def test_a_workbook_whose_main_part_is_not_named_is_damaged(write: Write) -> None:
+    assert "is damaged" in reason(write("a.xlsx", files.package("x", {"xl/workbook.xml": "<workbook/>"}, {}, "")))
+
+
+def test_a_damaged_row_number_is_not_counted_to(write: Write) -> None:
+    made = files.xlsx({"S": [["a"]]}, first_row=10**15)
+    assert reason(write("a.xlsx", made)) == "holds no text, only white space"
+
+
 # --- web pages ----------------------------------------------------------------------------------------------------
 
 PAGE = """<!doctype html><html lang="ru"><head><title> A &amp;
@@ -215,6 +238,31 @@ def test_a_web_page_gives_all_its_text_in_blocks(write: Write) -> None:
 def test_a_table_that_only_places_things_is_no_table(write: Write) -> None:
     page = "<table><tr><td>menu<td><h1>Head</h1><p>one</p><p>two</p><table><tr><td>a<td>b</table>tail</table>end"
     assert read(write("a.htm", page)).text == "menu\n\nHead\n\none\n\ntwo\n\na; b\n\ntail\n\nend"
+
+
+@pytest.mark.parametrize(
+    ("page", "blocks"),
+    [
+        ("<p>a<br>b<br> <br>c", ["a b", "c"]),
+        ("<ul><li>a<br><br>b<li><h2>H</h2>c<li>d</ul>", ["a\nb", "H", "c\nd"]),
+        ("<table><tr><td><ul><li><h2>H</h2></ul><td>b</table>", ["H", "b"]),
+        ("<ul><li>a<table><tr><td>b<td>c</table></ul>", ["a\nb; c"]),
+        ("<h1>One<div>two</div></h1>end", ["One two", "end"]),
+        ("<h1>never closed <h2>Two</h2> three", ["never closed", "Two", "three"]),
+        (
+            "<table>loose<caption>Cap</caption><tr>odd<td>a<!-- no --></tr><tr><td><p>x<p>y</table>",
+            ["Cap", "loose\nodd; a\nx\ny"],
+        ),
+        ("<pre>a <!-- no -->\n<b>b</b> c<br>d</pre>", ["a\nb c\nd"]),
+        ("<p>漢<ruby>字<rp>(</rp><rt>kan</rt><rp>)</rp></ruby>", ["漢字"]),
+        ("a\x1c1 b &#28;c\x1dd", ["a 1 b c d"]),
+        ("<?xml version='1.0'?><title/>text<script/> after", ["text after"]),
+        ("http://example.org/a.html", ["http://example.org/a.html"]),
+        ("<div>" * 3000 + "deep", ["deep"]),
+    ],
+)
+def test_odd_web_pages_lose_nothing(write: Write, page: str, blocks: list[str]) -> None:
+    assert read(write("a.html", page)).text.split("\n\n") == blocks
 
 
 @pytest.mark.parametrize("page", ["<nav>never closed<p>the text</p>", "<nav><p>the text</p></nav>"])
@@ -274,6 +322,52 @@ def test_a_word_document_gives_blocks_headings_and_properties(write: Write) -> N
     assert (document.title, document.date, document.metadata) == ("T & x", "2021-03-04", {"author": "Ann"})
 
 
+def test_a_word_document_gives_what_stands_in_controls_boxes_and_inner_tables(write: Write) -> None:
+    def box(text: str) -> str:
+        return f"<w:txbxContent>{files.paragraph(text)}</w:txbxContent>"
+
+    other = 'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
+    choice = f"<mc:AlternateContent {other}><mc:Choice>{box('box')}</mc:Choice><mc:Fallback>{box('box')}</mc:Fallback>"
+    cells = files.table([["outer", "@"]]).replace(files.paragraph("@"), files.table([["in"], ["ner"]]) + files.paragraph(""))
+    body = (
+        f"<w:sdt><w:sdtPr/><w:sdtContent>{files.paragraph('control')}</w:sdtContent></w:sdt>"
+        f"<w:p><w:r><w:t>around</w:t></w:r><w:r>{choice}</mc:AlternateContent></w:r><w:r>{box('second')}</w:r></w:p>{cells}"
+    )
+    note = f'<w:footnote w:type="normal">{files.paragraph("A note.")}</w:footnote>'
+    document = read(write("a.docx", files.docx(body, footnotes=note)))
+    assert document.text == "control\n\naround\n\nbox\n\nsecond\n\nouter; in ner\n\nA note."
+
+
+def test_a_file_without_properties_gets_none_made_up(write: Write) -> None:
+    for name, made in CONTAINERS.items():
+        document = read(write(name, made))
+        assert (document.title, document.date, document.metadata) == ("a", None, {})
+
+
+def test_shapes_in_groups_and_in_two_versions_are_read_once(write: Write) -> None:
+    other = 'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
+    versions = f"<mc:Choice>{files.shape(['new'])}</mc:Choice><mc:Fallback>{files.shape(['old'])}</mc:Fallback>"
+    group = f"<p:grpSp><p:nvGrpSpPr><p:cNvPr id='9' name=''/><p:nvPr/></p:nvGrpSpPr>{files.shape(['inner'])}</p:grpSp>"
+    slide = f"<mc:AlternateContent {other}>{versions}</mc:AlternateContent>{group}"
+    assert read(write("a.pptx", files.pptx([slide]))).text == "new\n\ninner"
+
+
+@pytest.mark.parametrize("name", ["a.docx", "a.pptx"])
+def test_a_damaged_picture_damages_no_text(write: Write, name: str) -> None:
+    path = write(name, CONTAINERS[name])
+    with zipfile.ZipFile(path, "a") as container:
+        container.writestr("media/image1.png", "picture")  # uncompressed
+    path.write_bytes(path.read_bytes().replace(b"picture", b"damaged"))
+    assert read(path).text == "text"
+
+
+@pytest.mark.parametrize("name", ["a.docx", "a.pptx", "a.xlsx", "a.epub"])
+def test_a_part_too_large_to_be_read_is_refused(write: Write, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    path = write(name, CONTAINERS[name])
+    monkeypatch.setattr(formats, "LARGEST_PART", 100)
+    assert "too large to be read" in reason(path)
+
+
 def test_a_presentation_gives_slides_in_the_order_shown_with_notes(write: Write) -> None:
     first = (
         files.shape(["point one", "point два"], "body") + files.shape(["The title"], "ctrTitle") + files.shape(["9"], "sldNum")
@@ -313,6 +407,12 @@ def test_an_old_binary_office_file_says_what_to_do(write: Write) -> None:
     assert "save it as docx" in reason(write("a.docx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500)))
 
 
+CONTAINERS = {
+    "a.docx": files.docx(files.paragraph("text")),
+    "a.pptx": files.pptx([files.shape(["text"])]),
+    "a.xlsx": files.xlsx({"S": [["text"]]}),
+    "a.epub": files.epub({"a.xhtml": "<p>text</p>"}),
+}
 MAIN_PARTS = {
     "a.docx": b"word/document.xml",
     "a.pptx": b"ppt/presentation.xml",
@@ -323,12 +423,7 @@ MAIN_PARTS = {
 
 @pytest.mark.parametrize("name", MAIN_PARTS)
 def test_a_damaged_container_says_so(write: Write, name: str) -> None:
-    made = {
-        "a.docx": files.docx(files.paragraph("text")),
-        "a.pptx": files.pptx([files.shape(["text"])]),
-        "a.xlsx": files.xlsx({"S": [["text"]]}),
-        "a.epub": files.epub({"a.xhtml": "<p>text</p>"}),
-    }[name]
+    made = CONTAINERS[name]
     assert read(write(name, made)).text.endswith("text")
     assert "is damaged" in reason(write(name, made[: len(made) // 2]))
     content = made.index(b"ml", made.index(MAIN_PARTS[name])) + 2  # the packed bytes follow the part's name
@@ -677,6 +772,12 @@ def test_interrupts_get_out(write: Write, monkeypatch: pytest.MonkeyPatch, error
     monkeypatch.setitem(formats.FORMATS, ".txt", formats.FORMATS[".txt"]._replace(read=fail))
     with pytest.raises(error):
         list(read_documents(write("a.txt", "text"), "x"))
+
+
+def test_no_library_is_imported_before_the_first_file_of_its_format() -> None:
+    heavy = ["bs4", "docx", "lxml", "markdown_it", "openpyxl", "pptx", "pypdfium2", "yaml"]
+    told = f"import sys, indexer.documents; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", told], capture_output=True, check=True).stdout.strip() == b"[]"
 
 
 def test_reading_leaves_nothing_on_the_disk(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

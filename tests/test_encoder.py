@@ -58,12 +58,14 @@ def test_context_changes_the_vectors_but_is_not_part_of_them(encoder: Encoder) -
 
 def test_context_beyond_its_share_is_cut_from_the_outside_in(encoder: Encoder) -> None:
     text = "word " * (encoder.passage_tokens * 2 // 3 - 1)
-    long, short = encoder.passages([PassageInput("outer " * 500 + "inner", text), PassageInput("outer " * 400 + "inner", text)]).pooled
+    long, short = encoder.passages(
+        [PassageInput("outer " * 500 + "inner", text), PassageInput("outer " * 400 + "inner", text)]
+    ).pooled
     np.testing.assert_allclose(long, short, atol=1e-5)
 
 
 def test_a_text_that_the_model_cannot_read_whole_is_an_error_not_a_cut(encoder: Encoder) -> None:
-    with pytest.raises(TooLongError, match="300 tokens and the model reads 254: ask it in fewer words"):
+    with pytest.raises(TooLongError, match=r"300 tokens and the model reads 254: ask it in fewer words"):
         encoder.question("word " * 300)
     with pytest.raises(TooLongError, match="split it first"):
         encoder.passages([PassageInput("", "word " * 300)])
@@ -93,7 +95,7 @@ def test_a_model_that_is_not_here_is_an_error_that_names_the_command(tmp_path: P
 
 def test_only_safetensors_are_loaded(tmp_path: Path) -> None:
     (tmp_path / "pytorch_model.bin").write_bytes(b"pickled")
-    with pytest.raises(ModelError, match="no \\*.safetensors"):
+    with pytest.raises(ModelError, match=r"no \*\.safetensors"):
         locate(str(tmp_path))
 
 

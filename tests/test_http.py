@@ -105,7 +105,9 @@ def test_a_document_that_was_put_is_found_at_once_kept_verbatim_and_gone_once_de
 
 
 def test_a_filter_restricts_the_answer(client: TestClient) -> None:
-    client.put("/v1/documents/tagged", json={"text": "The next ministerial meeting is hosted by nobody.", "tags": ["x"], "n": 3})
+    client.put(
+        "/v1/documents/tagged", json={"text": "The next ministerial meeting is hosted by nobody.", "tags": ["x"], "n": 3}
+    )
     try:
         for condition in ({"tags": "x"}, {"tags": ["x", "y"]}, {"n": {"gte": 3, "lt": 4}}, {"kind": {"exists": False}}):
             assert {one["document"]["id"] for one in ask(client, filter=condition)["results"]} == {"tagged"}
@@ -162,7 +164,9 @@ def test_a_wrong_method_is_405(client: TestClient) -> None:
     assert "does not take POST" in problem(client.post("/v1/status"), 405)
 
 
-def test_a_write_while_another_process_holds_the_lock_is_503_and_says_who(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_while_another_process_holds_the_lock_is_503_and_says_who(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = Path(client.get("/v1/status").json()["index"])
     held, done = threading.Event(), threading.Event()
 

@@ -59,7 +59,9 @@ def server(checkout: Path, environment: dict[str, str]) -> Iterator[str]:
     command = next(line.strip() for line in README.splitlines() if line.strip() == "make serve")
     log = checkout.parent / "serve.log"
     with log.open("w") as output:
-        process = subprocess.Popen(command.split(), cwd=checkout, env=environment, stdout=output, stderr=output, start_new_session=True)
+        process = subprocess.Popen(
+            command.split(), cwd=checkout, env=environment, stdout=output, stderr=output, start_new_session=True
+        )
     address = f"http://127.0.0.1:{environment['PASSAGES_PORT']}"
     try:
         until = time.monotonic() + 900
@@ -84,7 +86,9 @@ def without_what_varies(answer: Any) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_the_commands_of_the_readme_work_in_a_fresh_environment(checkout: Path, environment: dict[str, str], server: str) -> None:
+def test_the_commands_of_the_readme_work_in_a_fresh_environment(
+    checkout: Path, environment: dict[str, str], server: str
+) -> None:
     command = block("sh", "curl").replace("http://127.0.0.1:8080", server)
     done = subprocess.run(["bash", "-c", command], cwd=checkout, env=environment, capture_output=True, text=True, check=True)
     assert without_what_varies(json.loads(done.stdout)) == without_what_varies(json.loads(block("json", "verdict")))

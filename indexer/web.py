@@ -1,0 +1,172 @@
+"""Web pages and e-books -> canonical text.
+
+A page's tree is written back as one string whose separators say where blocks, lines and headings are. That loses no
+text, wherever in the tree it stands, and needs no recursion, which a page of unclosed tags would exhaust.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+from urllib.parse import unquote
+from xml.etree import ElementTree
+
+from bs4 import BeautifulSoup
+from bs4.dammit import EncodingDetector
+from bs4.element import Tag
+
+from indexer.errors import UnreadableError
+from indexer.formats import Block, Container, Content, assemble, decode, squeeze
+
+HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+BLOCKS = frozenset(HEADINGS) | frozenset(
+    "address article aside blockquote body button caption center dd details dialog dir div dl dt fieldset figcaption "
+    "figure footer form header hgroup hr html legend li main menu nav ol option p pre section summary table td th tr ul".split()
+)
+LONGEST_HEADING = 1000  # characters; what is longer was never closed
+LISTS = ("ul", "ol", "dl", "menu", "dir")
+NEVER_TEXT = "script style template svg noscript noframes iframe object select textarea canvas audio video".split()
+BESIDE_TEXT = ("nav", "footer")
+DATE_NAMES = (
+    "article:published_time",
+    "datepublished",
+    "dc.date",
+    "dcterms.created",
+    "dcterms.date",
+    "dc.date.created",
+    "date",
+)
+
+# The separators that ASCII has for this; a page has no other use for them, `str.split` takes them for white space.
+HEADING, BLOCK, LINE, BREAK = "\x1c", "\x1d", "\x1e", "\v"
+BLOCK_END = re.compile(f"{BLOCK}|{BREAK}\\s*{BREAK}")  # two line breaks are how old pages end a paragraph
+
+
+class Page(NamedTuple):
+    """A parsed page. `meta`: lower-case name -> content of its `<meta>` elements."""
+
+    blocks: Sequence[Block]
+    title: str
+    language: str
+    meta: Mapping[str, str]
+
+
+def read_html(data: bytes) -> Content:
+    """A web page: its text without navigation, footer and scripts; title, date and author of its head."""
+    page = parse_page(decode(data, _declared_encoding(data)))
+    text, headings = assemble(page.blocks)
+    date = next((page.meta[name] for name in DATE_NAMES if page.meta.get(name)), None)
+    found = {name: page.meta.get(name, "") for name in ("author", "description", "keywords")}
+    metadata = {name: value for name, value in {**found, "language": page.language}.items() if value}
+    return Content(text, page.title, date, metadata, headings=headings)
+
+
+def _declared_encoding(data: bytes) -> str | None:
+    name = EncodingDetector.find_declared_encoding(data, is_html=True)
+    # What browsers do with these labels (https://encoding.spec.whatwg.org/#names-and-labels).
+    return {"iso-8859-1": "windows-1252", "latin1": "windows-1252", "us-ascii": "windows-1252", "gb2312": "gb18030"}.get(
+        name or "", name
+    )
+
+
+def parse_page(source: str) -> Page:
+    """Return the page without navigation and footers, but whole if it never closes one or is nothing else."""
+    marks = re.findall(r"<(/?)(?:nav|footer)\b", source, re.IGNORECASE)
+    page = _parse(source, (*NEVER_TEXT, *BESIDE_TEXT))
+    if marks.count("") > marks.count("/") or not any(any(block.lines) for block in page.blocks):
+        page = _parse(source, NEVER_TEXT)
+    return page
+
+
+def _parse(source: str, skipped: Sequence[str]) -> Page:
+    # The library warns of text that declares to be XML, or looks like an address for want of a line end.
+    source = re.sub(rf"\A\s*<\?xml[^>]*>|[{HEADING}{BLOCK}{LINE}{BREAK}]", " ", source) + "\n"
+    soup = BeautifulSoup(source, "lxml")
+    for tag in soup(skipped):
+        tag.decompose()
+    titles = [title.extract() for title in soup("title")]
+    meta: dict[str, str] = {}
+    for tag in soup("meta"):
+        name = tag.get("name") or tag.get("property") or tag.get("itemprop") or ""
+        meta.setdefault(str(name).lower(), str(tag.get("content", "")).strip())
+    language = str(soup.html.get("lang") or "") if soup.html else ""
+    return Page(_page_blocks(soup), squeeze(titles[0].get_text()) if titles else "", language, meta)
+
+
+def _page_blocks(soup: BeautifulSoup) -> list[Block]:
+    """Put the separators into the tree, then cut its text at them."""
+    _mark_blocks(soup)
+    for tag in soup(HEADINGS):
+        text = tag.get_text()
+        if len(text) < LONGEST_HEADING and not tag.find(HEADINGS):
+            tag.string = f"{HEADING}{tag.name[1]}{text}{HEADING}"
+    for tag in reversed(soup("pre")):  # the inner ones first
+        tag.string = tag.get_text().replace("\n", LINE).replace(BREAK, LINE)
+    for tag in reversed(soup([*LISTS, "table"])):
+        if tag.name == "table":
+            if tag.find("table") or HEADING in tag.get_text():
+                continue  # it only places things on the page
+            _join_cells(tag)
+        tag.string = BLOCK + BLOCK_END.sub(LINE, tag.get_text()) + BLOCK
+    pieces = re.split(f"{HEADING}([1-6])([^{HEADING}]*){HEADING}", soup.get_text())
+    blocks = list(_cut(pieces[0]))
+    for level, heading, text in zip(pieces[1::3], pieces[2::3], pieces[3::3], strict=True):
+        blocks += [Block([squeeze(heading)], int(level)), *_cut(text)]
+    return blocks
+
+
+def _mark_blocks(soup: BeautifulSoup) -> None:
+    for tag in soup(True):
+        if tag.name == "br":
+            tag.string = BREAK
+        elif tag.name in BLOCKS:
+            tag.insert(0, BLOCK)
+            tag.append(BLOCK)
+
+
+def _cut(text: str) -> Iterator[Block]:
+    for block in BLOCK_END.split(text):
+        yield Block([squeeze(line) for line in block.split(LINE)])
+
+
+def _join_cells(table: Tag) -> None:
+    for caption in table("caption"):
+        table.insert_before(caption)
+    for row in table("tr"):
+        cells = [cell for cell in (squeeze(child.get_text()) for child in row.children) if cell]
+        # The only cell of a row frames text rather than tabulating it: its paragraphs stay apart.
+        if len(cells) > 1:
+            row.string = LINE + "; ".join(cells) + LINE
+
+
+def read_epub(data: bytes) -> Content:
+    """An e-book: its chapters in reading order, without the table of contents."""
+    with Container(data, "epub") as container:
+        root = next(container.tree("META-INF/container.xml").iterfind(".//{*}rootfile"), None)
+        package_name = unquote(root.get("full-path", "")) if root is not None else ""
+        package = container.tree(package_name)
+        _check_rights(container)
+        chapters = [decode(container.part(name)) for name in _spine(package, posixpath.dirname(package_name))]
+    text, headings = assemble(block for chapter in chapters for block in parse_page(chapter).blocks)
+    dublin_core = "{http://purl.org/dc/elements/1.1/}"
+    found = {name: squeeze(package.findtext(f".//{dublin_core}{name}") or "") for name in ("title", "date", "language")}
+    authors = ", ".join(squeeze(e.text or "") for e in package.iter(f"{dublin_core}creator"))
+    metadata = {name: value for name, value in {"author": authors, "language": found["language"]}.items() if value}
+    return Content(text, found["title"], found["date"], metadata, headings=headings)
+
+
+def _spine(package: ElementTree.Element, folder: str) -> Iterator[str]:
+    items = {item.get("id"): item for item in package.iterfind(".//{*}item")}
+    for reference in package.iterfind(".//{*}itemref"):
+        item = items.get(reference.get("idref"))
+        if item is not None and "nav" not in item.get("properties", "").split():
+            yield posixpath.normpath(posixpath.join(folder, unquote(item.get("href", ""))))
+
+
+def _check_rights(container: Container) -> None:
+    hidden = container.tree_or_empty("META-INF/encryption.xml").iterfind(".//{*}CipherReference")
+    # Fonts are often veiled so; only locked chapters lock the book.
+    if any(reference.get("URI", "").lower().endswith(("html", "htm", "xml")) for reference in hidden):
+        raise UnreadableError("is locked by its seller (DRM); only a copy without it can be read")

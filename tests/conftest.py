@@ -1,0 +1,54 @@
+"""What many tests share: one loaded encoder, an open collection, and the rights of a user who is not root."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from indexer.collection import Collection
+from indexer.encoder import Encoder
+from tests.blocked import sitecustomize
+
+NOBODY = 65534
+# Child processes run it at their start; this process by the import above.
+os.environ["PYTHONPATH"] = str(Path(sitecustomize.__file__).parent)
+
+
+@pytest.fixture(scope="session")
+def encoder() -> Encoder:
+    """The default model; loading it takes seconds."""
+    encoder = Encoder.of()
+    import torch
+
+    torch.set_num_threads(1)  # for a few short texts; on a busy machine two threads wait for each other, twenty times as long
+    return encoder
+
+
+@pytest.fixture
+def collection(tmp_path: Path, encoder: Encoder) -> Iterator[Collection]:
+    """An empty collection."""
+    with Collection(tmp_path / "index", create=True, encoder=encoder) as collection:
+        yield collection
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[Path]:
+    """A new folder of a user to whom permissions apply; root, whom nothing stops, is nobody for the test."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.setresuid(NOBODY, NOBODY, 0)
+    folder = Path(tempfile.mkdtemp()).resolve()
+    try:
+        yield folder
+    finally:
+        if is_root:
+            os.setresuid(0, 0, 0)
+        for path in [folder, *folder.rglob("*")]:
+            if path.is_dir():
+                path.chmod(0o700)
+        shutil.rmtree(folder)

@@ -1,0 +1,387 @@
+"""The catalog: commits are whole, keys are never used again, ids are stable, every text comes back as it was."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from indexer.catalog import CATALOG_FILE, SCHEMA_VERSION, Catalog, CatalogError, EncodedPassage, Writer, passage_ids
+from indexer.documents import Document, Heading
+from indexer.encoder import ModelContract
+from indexer.passages import Passage
+from indexer.sentences import Span
+
+CONTRACT = ModelContract("tiny", "weights", 2, "mean", "", "", 8, "none", 1)
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    catalog = Catalog(tmp_path)
+    yield catalog
+    catalog.close()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
+    """For hypothesis, whose examples follow each other in one catalog."""
+    catalog = Catalog(tmp_path_factory.mktemp("shared"))
+    yield catalog
+    catalog.close()
+
+
+def encoded(document: Document, vector: Sequence[float] = (1, 0)) -> list[EncodedPassage]:
+    """A passage for each paragraph; the hash of its input is its text."""
+    passages, at = [], 0
+    for paragraph in document.text.split("\n\n"):
+        span = Passage(at, at + len(paragraph))
+        passages.append(EncodedPassage(span, paragraph.encode(), np.array(vector, np.float16)))
+        at += len(paragraph) + 2
+    return passages
+
+
+def put(catalog: Catalog, document_id: str, text: str, vector: Sequence[float] = (1, 0)) -> None:
+    document = Document(document_id, "", text)
+    with catalog.write() as writer:
+        writer.put_document(document, None, encoded(document, vector))
+
+
+def content(catalog: Catalog) -> dict[str, list[tuple[int, str, str]]]:
+    """Of each document the key, id and text of every passage."""
+    with catalog.read() as snapshot:
+        ids = snapshot.document_ids()
+        return {one: [(p.key, p.id, p.text) for p in snapshot.passages_of(one)] for one in ids}
+
+
+def keys(catalog: Catalog) -> dict[str, int]:
+    """The key of each passage's text."""
+    return {text: key for passages in content(catalog).values() for key, _, text in passages}
+
+
+def generation(catalog: Catalog) -> int:
+    with catalog.read() as snapshot:
+        return snapshot.generation
+
+
+def open_files(folder: Path) -> list[str]:
+    descriptors = Path("/proc/self/fd")
+    links = [str(one.readlink()) for one in descriptors.iterdir() if one.is_symlink()]
+    return [link for link in links if link.startswith(str(folder))]
+
+
+# --- commits ------------------------------------------------------------------------------------------------------
+
+
+def test_an_error_inside_a_write_leaves_content_and_generation_as_they_were(catalog: Catalog) -> None:
+    put(catalog, "a", "one\n\ntwo")
+    before = content(catalog), generation(catalog)
+
+    def fail(writer: Writer) -> None:
+        document = Document("b", "", "three")
+        writer.put_document(document, None, encoded(document))
+        writer.delete_document("a")
+        writer.set_contract(CONTRACT)
+        assert writer.document_ids() == ["b"], "what is asserted below must not hold for want of a change"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), catalog.write() as writer:
+        fail(writer)
+    assert (content(catalog), generation(catalog)) == before
+    with catalog.read() as snapshot:
+        assert snapshot.contract is None
+    put(catalog, "c", "and writing goes on")
+    assert generation(catalog) == before[1] + 1
+
+
+def test_every_commit_raises_the_generation_by_one(catalog: Catalog) -> None:
+    assert generation(catalog) == 0
+    put(catalog, "a", "one")
+    put(catalog, "a", "two")
+    assert generation(catalog) == 2
+    with catalog.write() as writer:
+        assert writer.delete_document("a")
+    assert generation(catalog) == 3
+
+
+def test_a_write_that_changes_nothing_is_no_commit(catalog: Catalog) -> None:
+    put(catalog, "a", "one")
+    with catalog.write() as writer:
+        assert not writer.delete_document("no such document")
+    assert generation(catalog) == 1
+
+
+def test_an_open_snapshot_does_not_see_a_later_commit(catalog: Catalog) -> None:
+    put(catalog, "a", "one")
+    with catalog.read() as snapshot:
+        put(catalog, "a", "two")
+        assert [one.text for one in snapshot.passages_of("a")] == ["one"]
+        assert snapshot.generation == 1
+    assert list(keys(catalog)) == ["two"]
+
+
+def test_deleting_a_document_deletes_its_passages_and_vectors_and_tells_which(catalog: Catalog) -> None:
+    put(catalog, "a", "one\n\ntwo")
+    put(catalog, "b", "three")
+    gone = [keys(catalog)["one"], keys(catalog)["two"]]
+    with catalog.read() as snapshot:
+        since, last_key = snapshot.generation, keys(catalog)["three"]
+    with catalog.write() as writer:
+        writer.delete_document("a")
+    with catalog.read() as snapshot:
+        changes = snapshot.changes(since, last_key, 2)
+        everything = snapshot.changes(-1, 0, 2)
+        assert snapshot.passages(gone) == {}
+        assert snapshot.counts()[:2] == (1, 1)
+    assert (changes.added.tolist(), sorted(changes.removed.tolist())) == ([], gone)
+    assert everything.added.tolist() == [last_key]
+
+
+def test_deleting_a_file_deletes_its_documents_and_no_other(catalog: Catalog) -> None:
+    with catalog.write() as writer:
+        for name in "ab":
+            source = writer.put_source(f"/{name}.txt", name, "stamp", "hash", ())
+            document = Document(name, "", name)
+            writer.put_document(document, source, encoded(document))
+    with catalog.write() as writer:
+        assert writer.delete_source(writer.source_key("/a.txt")) == 1
+    with catalog.read() as snapshot:
+        assert [one.path for one in snapshot.sources()] == ["/b.txt"]
+        assert snapshot.document_counts() == {snapshot.sources()[0].key: 1}
+    assert list(content(catalog)) == ["b"]
+
+
+# --- keys and ids -------------------------------------------------------------------------------------------------
+
+
+def test_a_key_is_never_used_again(catalog: Catalog) -> None:
+    used: set[int] = set()
+    for text in ("one\n\ntwo", "three", "four\n\nfive", "one\n\ntwo"):
+        put(catalog, "a", text)
+        now = set(keys(catalog).values())
+        assert not now & used
+        used |= now
+        with catalog.write() as writer:
+            writer.delete_document("a")
+
+
+def test_passages_keep_id_and_key_when_text_before_them_changes(catalog: Catalog) -> None:
+    put(catalog, "a", "one\n\ntwo\n\nthree")
+    before = {text: (key, one) for key, one, text in content(catalog)["a"]}
+    put(catalog, "a", "something in front\n\none\n\nthree")
+    after = {text: (key, one) for key, one, text in content(catalog)["a"]}
+    assert list(after) == ["something in front", "one", "three"]
+    assert {text: after[text] for text in ("one", "three")} == {text: before[text] for text in ("one", "three")}
+    with catalog.read() as snapshot:
+        document, passages = snapshot.document("a"), snapshot.passages_of("a")
+    assert document is not None
+    assert [document.text[one.start : one.end] for one in passages] == list(after)
+    assert [one.ordinal for one in passages] == [0, 1, 2]
+
+
+def test_a_passage_that_is_read_in_another_context_has_a_new_key_and_the_same_id(catalog: Catalog) -> None:
+    document = Document("a", "", "one")
+    (first,) = encoded(document)
+    for context in (b"title 1", b"title 2"):
+        with catalog.write() as writer:
+            writer.put_document(document, None, [first._replace(input=context)])
+        seen = content(catalog)["a"]
+        assert seen == [(1 if context == b"title 1" else 2, passage_ids(document, [first.passage])[0], "one")]
+
+
+def test_equal_paragraphs_of_a_document_have_ids_of_their_own(catalog: Catalog) -> None:
+    put(catalog, "a", "Thank you.\n\nThank you.\n\nThank you.")
+    put(catalog, "b", "Thank you.")
+    ids = [one for passages in content(catalog).values() for _, one, _ in passages]
+    assert len(set(ids)) == 4
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+@settings(max_examples=50)
+def test_ids_are_url_safe(document_id: str) -> None:
+    (one,) = passage_ids(Document(document_id, "", document_id), [Passage(0, len(document_id))])
+    assert one.replace("-", "").replace("_", "").isascii()
+    assert one.replace("-", "").replace("_", "").isalnum()
+
+
+# --- what goes in comes out ---------------------------------------------------------------------------------------
+
+VERBATIM = [
+    "\0",
+    "a\0b",
+    "\r\n\v\f\x85\u2028",
+    "😀👩‍👩‍👧",
+    "\U0010ffff\U00020000\ue000",
+    "e\u0301 \ufeff\u202e",
+    "'); DROP TABLE document; --",
+]
+
+
+@given(st.one_of(st.sampled_from(VERBATIM), st.text(st.characters(exclude_categories=["Cs"]), min_size=1)))
+@settings(max_examples=100)
+def test_any_text_comes_back_verbatim(shared: Catalog, text: str) -> None:
+    document = Document(
+        id=text, title=text, text=text, uri=text, date="2022-05-11", metadata={text: [text, {"in": text}, None, True, 1.5]},
+        media_type="text/html", pages=(0, 1), headings=(Heading(0, len(text), 1),),
+    )  # fmt: skip
+    with shared.write() as writer:
+        for other in writer.document_ids():
+            writer.delete_document(other)
+        passage = Passage(0, len(text), (Span(0, 1),))
+        writer.put_document(document, None, [EncodedPassage(passage, b"input", np.array([0.6, 0.8], np.float16))])
+    with shared.read() as snapshot:
+        (stored,) = snapshot.passages_of(text)
+        assert snapshot.document(text) == document == stored.document
+        assert snapshot.passage(stored.id) == stored
+        assert (stored.text, stored.labels) == (text, (Span(0, 1),))
+        assert snapshot.counts().characters == len(text)
+        assert snapshot.vectors_of([b"input"])[b"input"].tolist() == np.array([0.6, 0.8], np.float16).tolist()
+
+
+def test_passage_ids_are_told_for_more_keys_than_sqlite_takes_parameters(catalog: Catalog) -> None:
+    put(catalog, "a", "one")
+    with catalog.read() as snapshot:
+        assert list(snapshot.passage_ids(range(300_000))) == [1]
+
+
+# --- readers and writers at once ----------------------------------------------------------------------------------
+
+WRITER = """
+import sys
+from pathlib import Path
+import numpy as np
+from indexer.catalog import Catalog, EncodedPassage
+from indexer.documents import Document
+from indexer.passages import Passage
+
+catalog = Catalog(Path(sys.argv[1]))
+for number in range(int(sys.argv[2])):
+    with catalog.write() as writer:
+        for name in "ab":
+            text = f"{name}{number}"
+            passage = EncodedPassage(Passage(0, len(text)), text.encode(), np.array([number, 0], np.float16))
+            writer.put_document(Document(name, "", text), None, [passage])
+catalog.close()
+"""
+
+
+def test_readers_see_one_commit_whole_while_another_process_writes(catalog: Catalog, tmp_path: Path) -> None:
+    """Each commit writes its number into the text of both documents and into both vectors."""
+    seen: list[set[int]] = []
+    torn: list[object] = []
+    done = threading.Event()
+
+    def watch() -> None:
+        mine = set()
+        while not done.is_set():
+            with catalog.read() as snapshot:
+                texts = [snapshot.passages_of(name)[0].text[1:] for name in snapshot.document_ids()]
+                vectors = snapshot.changes(-1, 0, 2).vectors[:, 0].tolist()
+                if vectors != [float(text) for text in texts] or len(set(texts)) > 1:
+                    torn.append((texts, vectors))
+                mine.add(snapshot.generation)
+        seen.append(mine)
+
+    readers = [threading.Thread(target=watch) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    try:
+        subprocess.run([sys.executable, "-c", WRITER, tmp_path, "150"], check=True, timeout=60)
+    finally:
+        done.set()
+        for reader in readers:
+            reader.join()
+    assert torn == []
+    assert all(len(mine) > 5 for mine in seen), "the readers looked while it was written"
+    assert keys(catalog).keys() == {"a149", "b149"}
+
+
+def test_several_processes_can_make_the_same_catalog_at_once(tmp_path: Path) -> None:
+    makers = [subprocess.Popen([sys.executable, "-c", WRITER, tmp_path, "3"]) for _ in range(4)]
+    assert [maker.wait(60) for maker in makers] == [0] * 4
+    catalog = Catalog(tmp_path)
+    assert generation(catalog) == 12
+    catalog.close()
+
+
+# --- what is not a catalog ----------------------------------------------------------------------------------------
+
+
+def test_an_index_of_another_release_is_told_and_left_alone(tmp_path: Path) -> None:
+    Catalog(tmp_path).close()
+    with sqlite3.connect(tmp_path / CATALOG_FILE) as connection:
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    connection.close()
+    before = (tmp_path / CATALOG_FILE).read_bytes()
+    with pytest.raises(CatalogError, match=r"has format 2 and this release reads 1: upgrade passages, or index into a new"):
+        Catalog(tmp_path)
+    assert (tmp_path / CATALOG_FILE).read_bytes() == before
+    assert open_files(tmp_path) == []
+
+
+def test_a_file_that_is_not_sqlite_is_told_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / CATALOG_FILE).write_bytes(b"Not a database. " * 100)
+    with pytest.raises(CatalogError, match=r"cannot be opened as an index \(file is not a database\); .*choose another"):
+        Catalog(tmp_path)
+    assert (tmp_path / CATALOG_FILE).read_bytes() == b"Not a database. " * 100
+    assert open_files(tmp_path) == []
+
+
+def test_a_damaged_catalog_is_told_when_it_is_read(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    put(catalog, "a", "one " * 50_000)
+    catalog.close()
+    file = tmp_path / CATALOG_FILE
+    data = bytearray(file.read_bytes())
+    data[4096 * 2 :] = b"\xff" * (len(data) - 4096 * 2)
+    file.write_bytes(data)
+    with pytest.raises(CatalogError, match=r"cannot be .*malformed.*bring it back from a copy"):
+        content(Catalog(tmp_path))
+
+
+def test_a_file_that_was_made_and_never_filled_becomes_a_catalog(tmp_path: Path) -> None:
+    (tmp_path / CATALOG_FILE).touch()
+    catalog = Catalog(tmp_path)
+    put(catalog, "a", "one")
+    assert list(keys(catalog)) == ["one"]
+    catalog.close()
+
+
+def test_a_folder_that_may_not_be_written_is_told(unprivileged: Path) -> None:
+    catalog = Catalog(unprivileged)
+    put(catalog, "a", "one")
+    catalog.close()
+    unprivileged.chmod(0o500)
+    with pytest.raises(CatalogError, match=rf"give the user who runs this the right to write in {unprivileged}"):
+        Catalog(unprivileged)
+    unprivileged.chmod(0o700)
+    catalog = Catalog(unprivileged)
+    assert list(keys(catalog)) == ["one"]
+    catalog.close()
+
+
+def test_a_file_that_may_not_be_written_is_read_and_a_write_changes_nothing(unprivileged: Path) -> None:
+    catalog = Catalog(unprivileged)
+    put(catalog, "a", "one")
+    catalog.close()
+    (unprivileged / CATALOG_FILE).chmod(0o400)
+    catalog = Catalog(unprivileged)
+    with pytest.raises(CatalogError, match=r"cannot be written .*give the user who runs this the right to write"):
+        put(catalog, "a", "two")
+    assert (list(keys(catalog)), generation(catalog)) == (["one"], 1)
+    catalog.close()
+
+
+def test_closing_closes_every_connection(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    with catalog.read(), catalog.read():
+        assert open_files(tmp_path)
+        catalog.close()
+    assert open_files(tmp_path) == []

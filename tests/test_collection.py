@@ -1,0 +1,273 @@
+"""An open collection: it follows the commits of other processes, each whole, and answers only for its own model."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from indexer.catalog import CatalogError, EncodedPassage
+from indexer.collection import Collection
+from indexer.documents import Document
+from indexer.encoder import Encoder, ModelContract, PassageInput
+from indexer.ingest import Effort, Ingest, Step, put, reindex
+from indexer.models import ModelError, locate
+from indexer.passages import Passage
+from indexer.search import Query, search
+
+RIVER = "The river floods the lower town in spring."
+MOUNTAIN = "Nobody has climbed the mountain from the north."
+QUESTION = "Who has climbed the mountain?"
+
+
+def found(collection: Collection, question: str = QUESTION) -> list[str]:
+    """The documents of the passages that were found, best first."""
+    return [one.passage.document.id for one in search(collection, Query(question, 100)).results]
+
+
+def state(collection: Collection) -> tuple[int, ModelContract | None, list[tuple[int, str, str]]]:
+    """Generation, contract, and key, id and text of every passage."""
+    with collection.catalog.read() as snapshot:
+        passages = [(p.key, p.id, p.text) for one in snapshot.document_ids() for p in snapshot.passages_of(one)]
+        return snapshot.generation, snapshot.contract, passages
+
+
+def with_title(text: str) -> PassageInput:
+    return PassageInput("A title", text)
+
+
+# --- open and close -----------------------------------------------------------------------------------------------
+
+
+def test_a_folder_without_an_index_is_an_error_that_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(CatalogError, match=rf"no index in {tmp_path}; make one: passages index --index {tmp_path} PATH\.\.\."):
+        Collection(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_index_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CatalogError, match=r"cannot be made: .*; choose another with --index"):
+        Collection(tmp_path / "file", create=True)
+    assert (tmp_path / "file").read_bytes() == b""
+
+
+def test_a_collection_that_was_closed_is_as_it_was_when_it_is_opened_again(tmp_path: Path, encoder: Encoder) -> None:
+    with Collection(tmp_path / "index", create=True, encoder=encoder) as collection:
+        put(collection, Document("a", "", RIVER))
+        put(collection, Document("b", "", MOUNTAIN))
+        before = found(collection)
+    with Collection(tmp_path / "index", encoder=encoder) as collection:
+        assert found(collection) == before == ["b", "a"]
+
+
+# --- commits of other processes -----------------------------------------------------------------------------------
+
+OTHER = """
+import sys
+from pathlib import Path
+import numpy as np
+from indexer.catalog import Catalog, EncodedPassage
+from indexer.documents import Document
+from indexer.passages import Passage
+
+catalog, text = Catalog(Path(sys.argv[1])), sys.argv[2]
+for line in sys.stdin:
+    with catalog.write() as writer:
+        if line == "put\\n":
+            vector = np.load(sys.argv[3])
+            writer.put_document(Document("b", "", text), None, [EncodedPassage(Passage(0, len(text)), b"input", vector)])
+        else:
+            writer.delete_document("b")
+    print("committed", flush=True)
+catalog.close()
+"""
+
+
+def test_a_document_that_another_process_puts_or_deletes_is_seen_within_a_second(
+    collection: Collection, encoder: Encoder, tmp_path: Path
+) -> None:
+    put(collection, Document("a", "", RIVER))
+    assert found(collection) == ["a"]
+    np.save(tmp_path / "vector.npy", encoder.question(MOUNTAIN).pooled[0].astype(np.float16))
+    command: list[str | Path] = [sys.executable, "-c", OTHER, collection.folder, MOUNTAIN, tmp_path / "vector.npy"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdin
+        assert other.stdout
+        for order, expected in [("put", ["b", "a"]), ("delete", ["a"]), ("put", ["b", "a"])]:
+            print(order, file=other.stdin, flush=True)
+            assert other.stdout.readline() == "committed\n"
+            began = time.monotonic()
+            with collection.view() as view:
+                assert len(view.vectors) == len(expected)
+            assert time.monotonic() - began < 1
+            assert found(collection) == expected
+        other.stdin.close()
+        assert other.wait(10) == 0
+
+
+def test_a_search_during_a_long_write_sees_the_commit_before_it_whole(collection: Collection) -> None:
+    put(collection, Document("a", "", RIVER))
+    put(collection, Document("b", "", MOUNTAIN))
+    before = state(collection)
+    with collection.catalog.write() as writer:
+        writer.delete_document("b")
+        writer.put_document(Document("c", "", RIVER), None, [])
+        answers: list[list[str]] = []
+        reader = threading.Thread(target=lambda: answers.append(found(collection)))
+        reader.start()
+        reader.join(60)
+        assert answers == [["b", "a"]]
+        assert state(collection) == before
+    assert found(collection) == ["a"]
+
+
+def test_a_view_is_one_commit_while_others_follow(collection: Collection) -> None:
+    """Threads search while a thread commits: each view's index holds exactly the passages of its snapshot."""
+    contract = ModelContract("tiny", "weights", 2, "mean", "", "", 8, "none", 1)
+    with collection.catalog.write() as writer:
+        writer.set_contract(contract)
+    torn: list[object] = []
+    views: list[int] = []
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.is_set():
+            with collection.view() as view:
+                keys = view.vectors.nearest(np.array([1, 0], np.float32), 1000).keys.tolist()
+                passages = view.snapshot.passages(keys)
+                if sorted(passages) != sorted(keys) or view.snapshot.counts().passages != len(keys):
+                    torn.append((keys, sorted(passages)))
+                views.append(view.snapshot.generation)
+
+    readers = [threading.Thread(target=watch) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    try:
+        for number in range(120):
+            with collection.catalog.write() as writer:
+                passage = EncodedPassage(Passage(0, 1), str(number).encode(), np.array([1, number], np.float16))
+                writer.put_document(Document(str(number), "", "x"), None, [passage])
+                writer.delete_document(str(number - 3))
+                if number % 3 == 0:
+                    writer.put_document(Document(str(number), "", "y"), None, [passage])
+    finally:
+        done.set()
+        for reader in readers:
+            reader.join()
+    assert torn == []
+    assert len(set(views)) > 5, "the readers looked while it was written"
+
+
+# --- the model ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The default model with one weight changed."""
+    folder = tmp_path_factory.mktemp("models") / "other"
+    shutil.copytree(locate().folder, folder)
+    (file,) = folder.rglob("*.safetensors")
+    weights = {name: array.copy() for name, array in load_file(file).items()}
+    weights["embeddings.LayerNorm.bias"][0] += 0.5
+    save_file(weights, file, {"format": "pt"})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def other_encoder(other_model: Path) -> Encoder:
+    return Encoder.of(str(other_model))
+
+
+def test_an_index_of_another_model_is_told_before_the_model_is_loaded(collection: Collection, other_model: Path) -> None:
+    put(collection, Document("a", "", RIVER))
+    before = state(collection)
+    with Collection(collection.folder, str(other_model)) as mismatched:
+        command = f"passages index --index {collection.folder} --model {other_model} --reindex"
+        with pytest.raises(ModelError, match=r"was made with the model all-MiniLM-L6-v2 .*or encode the whole index") as caught:
+            search(mismatched, Query(QUESTION))
+        assert str(caught.value).endswith(command)
+        with pytest.raises(ModelError):
+            put(mismatched, Document("b", "", MOUNTAIN))
+    assert state(collection) == before
+
+
+def test_reindex_encodes_everything_again_and_keeps_documents_and_text(
+    collection: Collection, encoder: Encoder, other_model: Path, other_encoder: Encoder
+) -> None:
+    documents = [
+        Document("a", "A title", f"{RIVER}\n\n{MOUNTAIN}", "file:///a", "2022-05-11", {"tags": ["x"]}),
+        Document("b", "A title", RIVER),
+    ]
+    ingest = Ingest(collection)
+    ingest.then(lambda writer: writer.put_source("/a.txt", "a", "stamp", "hash", ()))
+    ingest.document(documents[0], "/a.txt")
+    ingest.document(documents[1])
+    ingest.flush()
+    assert found(collection) == ["a", "a", "b"]
+    before = state(collection)
+    steps: list[Step] = []
+    with Collection(collection.folder, str(other_model), encoder=other_encoder) as other:
+        with pytest.raises(ModelError):
+            found(other)
+        assert reindex(other, steps.append) == Effort(encoded=2, reused=1)
+        assert sorted(found(other)) == ["a", "a", "b"]
+        generation, contract, passages = state(other)
+        assert generation == before[0] + 1
+        assert contract == other_encoder.contract
+        assert [one[1:] for one in passages] == [one[1:] for one in before[2]]
+        assert not {one[0] for one in passages} & {one[0] for one in before[2]}
+        with other.catalog.read() as snapshot:
+            assert [snapshot.document(one) for one in "ab"] == documents
+            assert snapshot.document_counts() == {snapshot.sources()[0].key: 1}
+            vectors = snapshot.changes(-1, 0, contract.dimension).vectors.astype(np.float32)
+    assert (sum(step.passages for step in steps), sum(step.characters for step in steps)) == (
+        2,
+        sum(len(d.text) for d in documents),
+    )
+    expected = other_encoder.passages([with_title(RIVER), with_title(MOUNTAIN)]).pooled
+    old = encoder.passages([with_title(RIVER), with_title(MOUNTAIN)]).pooled
+    assert np.allclose(vectors, expected[[0, 1, 0]], atol=2e-3)
+    assert not np.allclose(vectors, old[[0, 1, 0]], atol=2e-3)
+    with pytest.raises(ModelError, match="was made with the model other"):
+        found(collection)  # which was open all the time
+
+
+def test_a_reindex_that_is_stopped_leaves_the_old_index(
+    collection: Collection, other_model: Path, other_encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("indexer.ingest.COMMIT_PASSAGES", 1)
+    put(collection, Document("a", "", RIVER))
+    put(collection, Document("b", "", MOUNTAIN))
+    before, answer = state(collection), found(collection)
+    steps: list[Step] = []
+
+    def stop(step: Step) -> None:
+        steps.append(step)
+        if len(steps) == 3:  # the first document is written, the second is encoded
+            assert found(collection) == answer, "everyone searches the old index until the end"
+            raise KeyboardInterrupt
+
+    with Collection(collection.folder, str(other_model), encoder=other_encoder) as other:
+        with pytest.raises(KeyboardInterrupt):
+            reindex(other, stop)
+        assert len(steps) == 3
+        assert (state(collection), found(collection)) == (before, answer)
+        assert reindex(other).encoded == 2
+        assert found(other) == answer
+
+
+def test_a_model_that_differs_only_in_name_is_the_same_model(tmp_path: Path, encoder: Encoder) -> None:
+    with Collection(tmp_path / "index", create=True, encoder=encoder) as collection:
+        put(collection, Document("a", "", RIVER))
+        with collection.catalog.write() as writer:
+            writer.set_contract(replace(encoder.contract, name="as someone else calls it"))
+        assert found(collection) == ["a"]
