@@ -167,6 +167,19 @@ def test_a_view_is_one_commit_while_others_follow(collection: Collection) -> Non
     assert len(set(views)) > 5, "the readers looked while it was written"
 
 
+def test_an_open_collection_follows_to_vectors_of_another_dimension(collection: Collection) -> None:
+    """As after another process has encoded the index again."""
+    document = Document("a", "", "x")
+    for dimension in (2, 3):
+        vector = np.eye(dimension, dtype=np.float16)[0]
+        with collection.catalog.write() as writer:
+            writer.set_contract(ModelContract("tiny", f"weights {dimension}", dimension, "mean", "", "", 8, "none", 1))
+            writer.put_document(document, None, [EncodedPassage(Passage(0, 1), bytes([dimension]), vector)])
+        with collection.view() as view:
+            near = view.vectors.nearest(vector.astype(np.float32), 5)
+        assert (near.keys.tolist(), near.cosines.tolist()) == ([dimension - 1], [1.0])
+
+
 # --- the model ----------------------------------------------------------------------------------------------------
 
 

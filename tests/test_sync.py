@@ -17,7 +17,7 @@ import pytest
 
 from indexer.catalog import Catalog, CatalogError, Writer
 from indexer.collection import Collection
-from indexer.documents import Document, sidecar
+from indexer.documents import Document, Unreadable, sidecar
 from indexer.encoder import Encoder
 from indexer.ingest import put, remove
 from indexer.lock import LockedError
@@ -392,6 +392,23 @@ def test_a_file_that_became_unreadable_keeps_what_was_indexed_of_it(collection: 
     assert counts(sync(collection, root)) == {"unchanged": 1, "failed": 1}
     (root / "a.txt").write_text(MOUNTAIN)
     assert counts(sync(collection, root)) == {"changed": 1}
+
+
+def test_a_file_that_could_not_be_read_for_a_while_is_read_again_with_the_same_content(
+    collection: Collection, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when an editor puts a new file in its place just then: the content that was hashed is not what failed."""
+    (root / "a.txt").write_text(RIVER)
+
+    def vanished(*_: object) -> Iterator[Unreadable]:
+        yield Unreadable("", "is no longer there")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("indexer.sync.read_documents", vanished)
+        assert reasons(sync(collection, root)) == {"a.txt": "is no longer there"}
+    os.utime(root / "a.txt")
+    assert counts(sync(collection, root)) == {"added": 1}
+    assert texts(collection) == {"a.txt": RIVER}
 
 
 def test_a_bad_file_that_moved_is_reported_where_it_is(collection: Collection, root: Path) -> None:

@@ -1,0 +1,1 @@
+"""How good and how fast it is. It uses what a user could use: the public names of ``indexer``."""

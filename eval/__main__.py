@@ -1,0 +1,20 @@
+"""``python -m eval``: one subcommand a file."""
+
+from __future__ import annotations
+
+import typer
+
+from eval import retrieval
+
+# Plain messages: an error is a line that a program can read, not a box.
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True)
+app.command("retrieval")(retrieval.command)
+
+
+@app.callback()
+def main() -> None:
+    """Measure how good and how fast the search is."""
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m eval")
