@@ -355,6 +355,16 @@ def test_what_the_ignore_file_names_is_left_out_and_deleted_if_it_was_indexed(co
     assert texts(collection) == {"a.txt": RIVER}
 
 
+def test_an_ignored_folder_is_not_looked_into(unprivileged: Path, encoder: Encoder) -> None:
+    with Collection(unprivileged / "index", create=True, encoder=encoder) as collection:
+        root = unprivileged / "root"
+        (root / "locked").mkdir(parents=True)
+        (root / "a.txt").write_text(RIVER)
+        (root / ".passagesignore").write_text("locked/")
+        (root / "locked").chmod(0)
+        assert counts(sync(collection, root)) == {"added": 1}
+
+
 def test_an_ignore_file_that_cannot_be_read_is_an_error_and_changes_nothing(collection: Collection, root: Path) -> None:
     (root / "a.txt").write_text(RIVER)
     (root / ".passagesignore").write_bytes(b"caf\xe9\n")
