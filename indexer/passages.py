@@ -19,9 +19,12 @@ SPLITTER_VERSION = 1
 # At most this share of what the model reads goes to title and headings, the rest is the passage's own.
 CONTEXT_SHARE = 1 / 3
 
+# Tokens that a tokenizer may spend on joining title, headings and passage: line breaks, and the signs between headings.
+CONTEXT_MARGIN = 8
+
 LABEL_CHARS = 80  # a longer line is a paragraph, whatever it ends with
 LABEL_RUN = 3  # more one-liners in a row are a list, and a list is a passage
-WRAP_CHARS = 120  # no text is hard-wrapped wider than this
+WRAP_CHARS = 160  # no text is hard-wrapped wider than this
 PASSAGE_CHARS = 4000  # a bound for text that has hardly any tokens (one word of a megabyte is a single unknown token)
 
 Tokenize = Callable[[str], Sequence[tuple[int, int]]]
@@ -50,52 +53,72 @@ class _Block(NamedTuple):
     level: int  # 1 to 6 for a heading that the reader found, 0 else
 
 
-def split(text: str, headings: Sequence[Heading], tokenize: Tokenize, limit: int) -> list[Passage]:
+def split(text: str, headings: Sequence[Heading], tokenize: Tokenize, limit: int, title: str = "") -> list[Passage]:
     """Passages of ``text`` in reading order. ``limit`` is what the model reads of context and passage together, in tokens.
 
+    A paragraph is cut only if it does not fit beside its own context, of which ``title`` is the first line.
     A document with any non-space character has at least one passage.
     """
-    room = limit - int(limit * CONTEXT_SHARE)
-    passages: list[Passage] = []
-    path: list[_Block] = []  # the headings of the sections that the current paragraph is in
-    labels: list[Span] = []  # labels since the last paragraph
+    splitter = _Splitter(text, tokenize, limit, len(tokenize(title)))
     for block in _blocks(text, headings):
-        if block.level or _is_label(text, block.span):
-            labels.append(block.span)
+        splitter.add(block)
+    return splitter.finish()
+
+
+class _Splitter:
+    """Collects labels until the paragraph that they introduce."""
+
+    def __init__(self, text: str, tokenize: Tokenize, limit: int, title_tokens: int) -> None:
+        self._text, self._tokenize, self._limit, self._title_tokens = text, tokenize, limit, title_tokens
+        self._context_limit = int(limit * CONTEXT_SHARE)
+        self._passages: list[Passage] = []
+        self._path: list[_Block] = []  # the headings of the sections that the current paragraph is in
+        self._labels: list[Span] = []  # labels since the last paragraph
+
+    def add(self, block: _Block) -> None:
+        """The next paragraph, label or heading."""
+        if block.level and self._tokens(block.span) > self._context_limit // LABEL_RUN:
+            block = block._replace(level=0)  # too long to travel whole, so it is a paragraph
+        elif block.level or _is_label(self._text, block.span):
+            self._labels.append(block.span)
             if block.level:
-                path = [*(outer for outer in path if outer.level < block.level), block]
-            continue
-        keep, listed = _settle(text, labels, {outer.span for outer in path}, tokenize, limit - room)
-        for span in listed:
-            passages += _pieces(text, span, tokenize, room, ())
-        travelling = tuple(sorted({*keep, *(outer.span for outer in path)}))
-        passages += _pieces(text, block.span, tokenize, room, travelling)
-        labels = []
-    return _close(text, passages, labels, tokenize, room)
+                self._path = [*(outer for outer in self._path if outer.level < block.level), block]
+            return
+        sections = {outer.span for outer in self._path}
+        travelling, listed = self._settle(sections)
+        if listed:
+            self._cut(listed, ())
+        self._cut(block.span, tuple(sorted({*travelling, *sections})))
+        self._labels = []
 
-
-def _close(text: str, passages: list[Passage], labels: list[Span], tokenize: Tokenize, room: int) -> list[Passage]:
-    """Labels at the end introduce nothing: they are a passage of their own, or, without a word in them, go with the last."""
-    if not labels:
+    def finish(self) -> list[Passage]:
+        """Labels at the end introduce nothing: a passage of their own, or, without a word in them, they go with the last."""
+        labels, passages = self._labels, self._passages
+        if passages and labels and not any(_WORD.search(span.of(self._text)) for span in labels):
+            passages[-1] = passages[-1]._replace(labels=(*passages[-1].labels, *labels))
+        elif labels:
+            self._cut(Span(labels[0].start, labels[-1].end), ())
         return passages
-    if passages and not any(_WORD.search(span.of(text)) for span in labels):
-        last = passages[-1]
-        return [*passages[:-1], last._replace(labels=(*last.labels, *labels))]
-    return passages + _pieces(text, Span(labels[0].start, labels[-1].end), tokenize, room, ())
 
+    def _settle(self, sections: set[Span]) -> tuple[list[Span], Span | None]:
+        """Labels that travel with the next paragraph, and a run of them that is a passage (a list) of its own."""
+        first = len(self._labels)
+        while first and self._labels[first - 1] in sections:  # section headings right above the paragraph belong to it
+            first -= 1
+        run = self._labels[:first]
+        if len(run) <= LABEL_RUN and sum(map(self._tokens, self._labels)) <= self._context_limit:
+            return self._labels, None
+        return self._labels[first:], Span(run[0].start, run[-1].end) if run else None
 
-def _settle(
-    text: str, labels: Sequence[Span], sections: set[Span], tokenize: Tokenize, room: int
-) -> tuple[list[Span], list[Span]]:
-    """Labels that travel with the next paragraph, and runs of them that are passages (lists) of their own."""
-    first = len(labels)
-    while first and labels[first - 1] in sections:  # section headings right above the paragraph belong to it
-        first -= 1
-    run = labels[:first]
-    tokens = sum(len(tokenize(span.of(text))) for span in labels)
-    if len(run) <= LABEL_RUN and tokens <= room:
-        return list(labels), []
-    return list(labels[first:]), [Span(run[0].start, run[-1].end)] if run else []
+    def _cut(self, span: Span, labels: tuple[Span, ...]) -> None:
+        """The span whole if it fits beside its context, else even pieces cut at sentence borders."""
+        context = self._title_tokens + sum(map(self._tokens, labels)) + CONTEXT_MARGIN
+        room = self._limit - min(context, self._context_limit)
+        pieces = _cut(self._text, span, self._tokenize, room)
+        self._passages += [Passage(piece.start, piece.end, labels) for piece in pieces]
+
+    def _tokens(self, span: Span) -> int:
+        return len(self._tokenize(span.of(self._text)))
 
 
 def _is_label(text: str, span: Span) -> bool:
@@ -139,7 +162,8 @@ def _paragraphs(text: str, lines: Sequence[Span], width: int) -> Iterator[Span]:
     """A hard-wrapped group is one paragraph; else every line is, but for neighbouring short lines (verse, lists)."""
     if not lines:
         return
-    if len(lines) > 1 and all(_forced(text, line, after, width) for line, after in pairwise(lines)):
+    runs_on = not all(_SENTENCE_END.search(line.of(text)) for line in lines[:-1])
+    if runs_on and all(_forced(text, line, after, width) for line, after in pairwise(lines)):
         yield Span(lines[0].start, lines[-1].end)
         return
     run: list[Span] = []
@@ -168,11 +192,6 @@ def _forced(text: str, line: Span, after: Span, width: int) -> bool:
     """Whether the next line's first word would not have fitted on this line."""
     word = after.of(text).split(maxsplit=1)[0]
     return width > 0 and line.end - line.start + 1 + len(word) > width
-
-
-def _pieces(text: str, span: Span, tokenize: Tokenize, room: int, labels: tuple[Span, ...]) -> list[Passage]:
-    """The span whole if it fits in ``room`` tokens, else even pieces cut at sentence borders."""
-    return [Passage(piece.start, piece.end, labels) for piece in _cut(text, span, tokenize, room)]
 
 
 def _cut(text: str, span: Span, tokenize: Tokenize, room: int) -> list[Span]:

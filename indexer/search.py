@@ -96,7 +96,7 @@ def _ranked(view: View, question: Floats, count: int, allowed: Keys | None) -> l
     more = count + 16
     while True:
         near = view.vectors.nearest(question, more, allowed)
-        scores = [round(float(cosine), 6) for cosine in near.cosines]
+        scores = [round(min(float(cosine), 1.0), 6) for cosine in near.cosines]
         if len(scores) < more or scores[-1] < scores[count - 1]:  # no tie reaches beyond what was fetched
             break
         more *= 2

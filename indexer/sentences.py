@@ -18,7 +18,9 @@ class Span(NamedTuple):
 
 
 # Scripts that write no space between sentences end one at the mark itself; the others need white space behind it.
-_END = re.compile(r"[。！？｡]+[」』”’）)]*|(?:[.!?…؟۔।॥։።]+[\"'”’»›)\]]*)(?=\s|$)|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
+_END = re.compile(
+    r"[。！？｡]+[」』”’）)]*|(?<![.!?…؟۔।॥։።])[.!?…؟۔।॥։።]++[\"'”’»›)\]]*+(?=\s|$)|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+"
+)
 _LINE_BREAKS = frozenset("\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")
 _LAST_WORD = re.compile(r"[\w.]+$")
 _NEXT_WORD = re.compile(r"[\"'“‘«(\[]*(\w+)")

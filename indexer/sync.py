@@ -330,8 +330,12 @@ def _walk(root: Path, found: _Found, summary: Summary) -> Iterator[_File]:
         root, onerror=lambda error: unread(error.filename, f"cannot be looked into: {error.strerror}")
     ):
         folders[:] = sorted(name for name in folders if not is_left_out(folder, name, "/"))
+        _note_links(folder, folders, found, summary)
         for path in (Path(folder, name) for name in sorted(names) if not is_left_out(folder, name, "")):
-            if _leads_out(path, root) or path.name.endswith(SIDECAR_SUFFIX):
+            if path.name.endswith(SIDECAR_SUFFIX):
+                continue
+            if _leads_out(path, root):
+                summary.skipped["link out of the folder"] += 1
                 continue
             if not is_supported(path):
                 summary.skipped[path.suffix.lower() or "no suffix"] += 1
@@ -341,6 +345,13 @@ def _walk(root: Path, found: _Found, summary: Summary) -> Iterator[_File]:
             except OSError as error:
                 if path.is_symlink() or not isinstance(error, FileNotFoundError):  # else it was deleted just now
                     unread(str(path), f"cannot be read: {error.strerror}")
+
+
+def _note_links(folder: str, names: Sequence[str], found: _Found, summary: Summary) -> None:
+    """Links to folders are not followed; what was indexed when one was a folder of its own is not deleted for that."""
+    for path in (Path(folder, name) for name in names if Path(folder, name).is_symlink()):
+        summary.skipped["link to a folder"] += 1
+        found.unread.append(path)
 
 
 def _ignored(root: Path) -> pathspec.PathSpec[Any]:

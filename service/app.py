@@ -8,14 +8,17 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import unquote_to_bytes
 
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.convertors import Convertor, register_url_convertor
 
 import indexer
 from indexer.catalog import Counts
 from indexer.documents import document_from_record
+from indexer.errors import UnreadableError
 from indexer.search import MAX_LIMIT, MAX_REACH
 from indexer.search import Query as Question
 from service import problems
@@ -74,6 +77,33 @@ def _service(request: Request) -> Service:
     return service
 
 
+class AnyConvertor(Convertor[str]):
+    """A path parameter of any characters: Starlette's own ``path`` ends at a line break."""
+
+    regex = r"(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        """The value as it is."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """The value as it is."""
+        return value
+
+
+register_url_convertor("any", AnyConvertor())
+
+
+def _document_id(request: Request, document_id: str) -> str:
+    """The id of the route. What is not UTF-8 would arrive as the same question marks for different ids."""
+    try:
+        unquote_to_bytes(request.scope["raw_path"]).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UnreadableError("the document's id in the address is not UTF-8; percent-encode it as UTF-8") from error
+    return document_id
+
+
+DocumentId = Annotated[str, Depends(_document_id)]
 Served = Annotated[Service, Depends(_service)]
 
 
@@ -107,8 +137,8 @@ def _add_search(app: FastAPI) -> None:
 
 
 def _add_documents(app: FastAPI) -> None:
-    @app.get("/v1/documents/{document_id:path}")
-    def document(document_id: str, service: Served) -> DocumentResponse:
+    @app.get("/v1/documents/{document_id:any}")
+    def document(document_id: DocumentId, service: Served) -> DocumentResponse:
         """One document, whole."""
         with service.collection.catalog.read() as snapshot:
             found = snapshot.document(document_id)
@@ -116,20 +146,24 @@ def _add_documents(app: FastAPI) -> None:
             raise _no_document(document_id)
         return document_response(found)
 
-    @app.put("/v1/documents/{document_id:path}")
-    def put_document(document_id: str, request: DocumentRequest, service: Served) -> StoredResponse:
+    @app.put("/v1/documents/{document_id:any}")
+    def put_document(document_id: DocumentId, request: DocumentRequest, service: Served) -> StoredResponse:
         """Add or replace a document. It is found when the response is there."""
-        record = request.model_dump(exclude_none=True) | {"_id": document_id}
-        stored = document_from_record(record)
-        passages = indexer.put(service.collection, stored)
-        with service.collection.catalog.read() as snapshot:
-            return StoredResponse(id=stored.id, passages=passages, generation=snapshot.generation)
+        record = request.model_dump(exclude_unset=True)
+        if any(record.pop(name, document_id) != document_id for name in ("_id", "id")):
+            raise UnreadableError("the body has another id than the address; leave it out of the body")
+        stored = document_from_record(record | {"_id": document_id})
+        with service.writing() as collection:
+            passages = indexer.put(collection, stored)
+            with collection.catalog.read() as snapshot:
+                return StoredResponse(id=stored.id, passages=passages, generation=snapshot.generation)
 
-    @app.delete("/v1/documents/{document_id:path}", status_code=204, response_class=Response)
-    def delete_document(document_id: str, service: Served) -> None:
+    @app.delete("/v1/documents/{document_id:any}", status_code=204, response_class=Response)
+    def delete_document(document_id: DocumentId, service: Served) -> None:
         """Delete a document. One that came from a file comes back when the file changes and is indexed again."""
-        if not indexer.remove(service.collection, document_id):
-            raise _no_document(document_id)
+        with service.writing() as collection:
+            if not indexer.remove(collection, document_id):
+                raise _no_document(document_id)
 
 
 def _add_health(app: FastAPI) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from indexer.collection import Collection
     from indexer.search import Answer
     from indexer.sync import Progress, Summary
     from service.settings import Settings
@@ -49,20 +50,16 @@ def index(
     if bool(paths) == reindex:
         raise typer.BadParameter("name what to index, such as: passages index ~/papers; or give --reindex alone")
     from indexer.collection import Collection
-    from indexer.ingest import reindex as encode_again
-
-    collection = Collection(settings.index, settings.model, create=not reindex)
-    if not reindex:
-        collection.check_model()
-    began = time.monotonic()
-    if reindex:
-        encoded = encode_again(collection).encoded
-        _print(
-            {"passages_encoded": encoded, "seconds": round(time.monotonic() - began, 2)}, as_json, f"{encoded} passages encoded"
-        )
-        return
+    from indexer.models import locate
     from indexer.sync import Sync
 
+    locate(settings.model)  # before a folder is made for nothing
+    collection = Collection(settings.index, settings.model, create=not reindex)
+    began = time.monotonic()
+    if reindex:
+        _reindex(collection, as_json)
+        return
+    collection.check_model()
     with _progress(quiet=as_json) as report:
         sync = Sync(collection, report)
         try:
@@ -169,6 +166,31 @@ def _settings(**options: Any) -> Settings:
     return load(**options)
 
 
+def _reindex(collection: Collection, as_json: bool) -> None:
+    from indexer.ingest import Step, reindex
+    from indexer.sync import Progress
+
+    began = time.monotonic()
+    with collection.catalog.read() as snapshot:
+        progress = Progress(total_bytes=snapshot.counts().characters)
+    with _progress(quiet=as_json) as report:
+
+        def advance(step: Step) -> None:
+            progress.passages += step.passages
+            progress.done_bytes += step.characters
+            if report:
+                report(progress)
+
+        try:
+            encoded = reindex(collection, advance).encoded
+        except KeyboardInterrupt:
+            print("interrupted: the index is as it was before", file=sys.stderr)
+            raise typer.Exit(130) from None
+    _print(
+        {"passages_encoded": encoded, "seconds": round(time.monotonic() - began, 2)}, as_json, f"{encoded:,} passages encoded"
+    )
+
+
 def _progress(quiet: bool) -> AbstractContextManager[Callable[[Progress], None] | None]:
     from rich.console import Console
 
@@ -214,7 +236,7 @@ def _print_summary(summary: Summary, seconds: float, interrupted: bool, as_json:
         kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in summary.skipped.most_common())
         lines.append(f"skipped, not documents: {kinds}")
     if interrupted:
-        lines.append("interrupted: what is counted above is kept; run the same command again to go on from here")
+        lines.append("interrupted: the documents counted above are kept; run the same command again to go on from here")
     _print(record, as_json, "\n".join(lines))
 
 
@@ -223,19 +245,27 @@ def _failure(path: str, record: str, reason: str) -> str:
 
 
 def _print_answer(answer: Answer) -> None:
+    from urllib.parse import unquote
+
     from rich.console import Console
     from rich.text import Text
+
+    from indexer.search import page_of
 
     console = Console()
     if not answer.results:
         console.print("nothing is indexed that could answer this")
     for number, result in enumerate(answer.results, 1):
         document = result.passage.document
-        place = f"{document.id}, characters {result.passage.start} to {result.passage.end}"
+        page = page_of(document, result.passage.start)
+        place = f"{document.id}, {f'page {page}, ' if page else ''}characters {result.passage.start} to {result.passage.end}"
+        source = unquote(document.uri.removeprefix("file://")) if document.uri else None
         console.print(
             Text(f"{number}. {document.title or document.id}", style="bold"), Text(f"  {result.score:.3f}", style="dim")
         )
-        console.print(Text(" · ".join(part for part in (document.date, place) if part), style="dim"))
+        console.print(
+            Text(" · ".join(part for part in (document.date, place, source, result.passage.heading) if part), style="dim")
+        )
         console.print(Text(result.passage.text + "\n"))
 
 

@@ -26,7 +26,11 @@ class NotFoundError(PassagesError):
 
 
 class NotReadyError(PassagesError):
-    """The service is still starting, or could not start."""
+    """The service is still starting."""
+
+
+class StartError(PassagesError):
+    """The service could not start, and will not without help."""
 
 
 # The first that fits decides, so a subclass comes before its base.
@@ -37,6 +41,7 @@ _STATUS: list[tuple[type[PassagesError], HTTPStatus]] = [
     (UnreadableError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (NotFoundError, HTTPStatus.NOT_FOUND),
     (NotReadyError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (StartError, HTTPStatus.SERVICE_UNAVAILABLE),
     (LockedError, HTTPStatus.SERVICE_UNAVAILABLE),
     (ModelError, HTTPStatus.SERVICE_UNAVAILABLE),
     (CatalogError, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -59,13 +64,21 @@ def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> 
 
 async def _known(_: Request, error: Exception) -> JSONResponse:
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
-    retry = {"Retry-After": "2"} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    # Only for what passes by itself: a wrong model stays wrong.
+    retry = {"Retry-After": "2"} if isinstance(error, NotReadyError | LockedError) else None
     return problem(status, str(error), retry)
 
 
-async def _invalid(_: Request, error: Exception) -> JSONResponse:
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101  # what it was registered for
-    details = (f"{'.'.join(map(str, one['loc'][1:])) or 'the body'}: {one['msg']}" for one in error.errors())
+    if not request.headers.get("content-type", "application/json").startswith("application/json"):
+        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the body is not said to be JSON; send content-type: application/json")
+    details = (
+        f"the body is not JSON: {one['ctx']['error']} at character {one['loc'][-1]}"
+        if one["type"] == "json_invalid"
+        else f"{'.'.join(map(str, one['loc'][1:])) or 'the body'}: {one['msg']}"
+        for one in error.errors()
+    )
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{'; '.join(details)}; see /openapi.json for what is expected")
 
 
@@ -74,6 +87,8 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     detail = error.detail
     if error.status_code == HTTPStatus.NOT_FOUND:
         detail = f"there is nothing at {request.url.path}; see /openapi.json for what there is"
+    if error.status_code == HTTPStatus.BAD_REQUEST:
+        detail = "the body cannot be read; send JSON in UTF-8"
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         detail = f"{request.url.path} does not take {request.method}; see /openapi.json for what it takes"
     return problem(error.status_code, detail, dict(error.headers or {}))

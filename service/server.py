@@ -41,9 +41,10 @@ def _listen(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "that is no host name"
         raise AddressError(
-            f"cannot listen on {host}:{port}: {error.strerror}; choose another with --host and --port, or port 0 for a free one"
+            f"cannot listen on {host}:{port}: {reason}; choose another with --host and --port, or port 0 for a free one"
         ) from error
     return listener
 

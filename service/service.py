@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -13,9 +15,10 @@ from indexer.errors import PassagesError
 from indexer.lock import LockedError
 from indexer.search import Query, search
 from indexer.sync import Sync
-from service.problems import NotReadyError
+from service.problems import NotReadyError, StartError
 
 log = logging.getLogger(__name__)
+MAX_WRITERS = 4  # requests that write or wait for their turn
 SEEDS = Path(indexer.__file__).resolve().parent.parent / "seeds"
 
 
@@ -24,6 +27,7 @@ class Service:
 
     def __init__(self, index: Path, model: str) -> None:
         self.index, self._model = index, model
+        self._writers = threading.BoundedSemaphore(MAX_WRITERS)
         self.ready = threading.Event()
         self.failure: str | None = None
         self._collection: Collection | None = None
@@ -32,7 +36,7 @@ class Service:
     def collection(self) -> Collection:
         """The open collection. Raises :class:`NotReadyError`."""
         if self.failure is not None:
-            raise NotReadyError(self.failure)
+            raise StartError(self.failure)
         if self._collection is None or not self.ready.is_set():
             raise NotReadyError("the service is starting: the model is being loaded; try again in a few seconds")
         return self._collection
@@ -41,6 +45,17 @@ class Service:
     def state(self) -> Literal["starting", "ready", "failed"]:
         """How far it has come."""
         return "failed" if self.failure is not None else "ready" if self.ready.is_set() else "starting"
+
+    @contextmanager
+    def writing(self) -> Iterator[Collection]:
+        """The collection, for a write. Raises :class:`LockedError` at once if many wait already: they hold the threads
+        that answer questions."""
+        if not self._writers.acquire(blocking=False):
+            raise LockedError("other requests are waiting to write this index: try again in a moment")
+        try:
+            yield self.collection
+        finally:
+            self._writers.release()
 
     def start(self) -> None:
         """Open the collection in a thread of its own."""

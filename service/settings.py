@@ -7,9 +7,9 @@ import os
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from indexer.errors import PassagesError
@@ -28,7 +28,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, toml_file=SETTINGS_FILE, extra="forbid", frozen=True)
 
-    index: Path = Field(Path("index"), description="the index folder")
+    index: Annotated[Path, AfterValidator(Path.expanduser)] = Field(Path("index"), description="the index folder")
     host: str = Field("127.0.0.1", description="the address that the server listens on")
     port: int = Field(8080, ge=0, le=65535, description="the port that the server listens on; 0 takes a free one")
     model: str = Field(DEFAULT_MODEL, description="a sentence-transformers model: a folder, or a name in the local cache")

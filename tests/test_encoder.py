@@ -105,6 +105,20 @@ def test_a_folder_that_is_no_model_is_an_error_not_a_traceback(tmp_path: Path) -
         Encoder.of(str(tmp_path))
 
 
-def test_fetch_is_the_only_thing_that_asks_the_network_and_says_what_failed() -> None:
+def test_a_fetch_that_fails_says_which_model() -> None:
     with pytest.raises(ModelError, match="could not fetch the model 'somebody/some-model'"):
         fetch("somebody/some-model")
+
+
+def test_a_context_whose_words_are_cut_in_two_still_fits(encoder: Encoder) -> None:
+    for lead in range(1, 8):
+        context = "alpha " * 60 + "a" * lead + "schович " + "word " * 81
+        encoder.passages([PassageInput(context, "word " * 160)])  # would be a TooLongError
+
+
+def test_pickled_weights_of_any_module_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    (tmp_path / "2_Dense").mkdir()
+    (tmp_path / "2_Dense" / "pytorch_model.bin").write_bytes(b"pickled")
+    with pytest.raises(ModelError, match="pickled weights"):
+        locate(str(tmp_path))

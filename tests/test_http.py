@@ -1,8 +1,10 @@
 """The HTTP contract over the real application, model and index; only the socket is left out (tests/e2e has it)."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +160,54 @@ def test_a_document_without_text_is_422_and_nothing_is_stored(client: TestClient
     for body in ({"text": " \n"}, {"title": "no text"}, {"text": 3}):
         assert problem(client.put("/v1/documents/bad", json=body), 422)
     assert client.get("/v1/status").json() == before
+
+
+def test_the_seed_questions_find_their_paragraphs(client: TestClient) -> None:
+    file = Path(__file__).parent.parent / "seeds" / "questions.jsonl"
+    questions = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    ranks = []
+    for one in (one for one in questions if one["paragraph"]):
+        starts = [result["start"] for result in ask(client, question=one["text"])["results"]]
+        ranks.append(starts.index(one["start"]) + 1)
+    assert len(ranks) == 18
+    assert sum(rank == 1 for rank in ranks) >= 16
+    assert max(ranks) <= 2
+
+
+@pytest.mark.parametrize("name", ["line%0Abreak", "a/b%2Fc", "%20", "q?x=1".replace("?", "%3F")])
+def test_any_id_can_be_stored_read_and_deleted(client: TestClient, name: str) -> None:
+    assert client.put(f"/v1/documents/{name}", json={"text": "Something.", "a": None}).status_code == 200
+    assert client.get(f"/v1/documents/{name}").json()["metadata"] == {"a": None}
+    assert client.delete(f"/v1/documents/{name}").status_code == 204
+
+
+def test_an_id_that_is_not_utf8_is_422(client: TestClient) -> None:
+    assert "not UTF-8" in problem(client.put("/v1/documents/%FF", json={"text": "Something."}), 422)
+
+
+def test_a_document_that_no_answer_could_carry_is_422(client: TestClient) -> None:
+    deep: Any = 1
+    for _ in range(100):
+        deep = [deep]
+    assert "nested more than 50 deep" in problem(client.put("/v1/documents/x", json={"text": "Something.", "a": deep}), 422)
+    assert "another id" in problem(client.put("/v1/documents/x", json={"text": "Something.", "_id": "y"}), 422)
+    problem(client.get("/v1/documents/x"), 404)
+
+
+def test_writers_that_wait_leave_threads_to_readers(client: TestClient) -> None:
+    folder = Path(client.get("/v1/status").json()["index"])
+    with WriterLock(folder).held(1), ThreadPoolExecutor(20) as pool:
+        puts = [pool.submit(client.put, "/v1/documents/x", json={"text": "Something."}) for _ in range(20)]
+        began = time.monotonic()
+        assert ask(client)["results"]
+        assert time.monotonic() - began < 8  # each of the few that wait does so for 10 s
+        assert {one.result().status_code for one in puts} == {503}
+
+
+def test_what_is_not_json_is_told_so(client: TestClient) -> None:
+    assert "content-type: application/json" in problem(client.post("/v1/search", data={"question": "x"}), 422)
+    headers = {"content-type": "application/json"}
+    assert "not JSON" in problem(client.post("/v1/search", content=b"{", headers=headers), 422)
 
 
 def test_a_wrong_method_is_405(client: TestClient) -> None:

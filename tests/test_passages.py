@@ -91,11 +91,17 @@ def test_every_seed_question_names_a_passage_and_an_answer_inside_it() -> None:
 
 def test_a_paragraph_longer_than_the_limit_is_cut_at_sentence_borders_into_even_pieces() -> None:
     sentence = "This sentence has exactly seven words here. "
-    pieces = texts((sentence * 12).strip())
+    pieces = texts((sentence * 20).strip())
     assert len(pieces) > 2
     assert all(piece.startswith("This") and piece.endswith("here.") for piece in pieces)
     sizes = [len(words(piece)) for piece in pieces]
     assert max(sizes) <= 2 * min(sizes)
+
+
+def test_a_paragraph_that_fits_beside_its_own_title_and_labels_is_whole() -> None:
+    text = " ".join(f"word{i}" for i in range(50)) + "."
+    assert len(split(text, (), words, LIMIT, "")) == 1
+    assert len(split(text, (), words, LIMIT, "a title of six words here")) == 2
 
 
 def test_a_sentence_longer_than_the_limit_is_cut_at_clauses_or_spaces_never_inside_a_word() -> None:

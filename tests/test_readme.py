@@ -93,6 +93,16 @@ def test_the_commands_of_the_readme_work_in_a_fresh_environment(
     done = subprocess.run(["bash", "-c", command], cwd=checkout, env=environment, capture_output=True, text=True, check=True)
     assert without_what_varies(json.loads(done.stdout)) == without_what_varies(json.loads(block("json", "verdict")))
 
+    tested = subprocess.run(
+        ["make", "test", "TESTS=-q tests/test_sentences.py"],
+        cwd=checkout,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
     papers = checkout.parent / "home" / "papers"
     papers.mkdir(parents=True)
     (papers / "minutes.txt").write_text("We decided to move the archive to the cellar.", encoding="utf-8")

@@ -1,5 +1,7 @@
-"""No socket reaches beyond this machine. ``tests/conftest.py`` imports it, and puts this folder on PYTHONPATH, where Python
-runs it at the start of every child process."""
+"""No Python socket connects beyond this machine, and no name is looked up.
+
+``tests/conftest.py`` imports this, and puts its folder on PYTHONPATH, where Python runs it at the start of every child.
+"""
 
 import ipaddress
 import socket
