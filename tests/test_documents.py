@@ -686,7 +686,6 @@ def test_a_sidecar_overrides_what_the_file_says(write: Write) -> None:
         ("{", "is not JSON"),
         ("[]", "is not a JSON object but a list"),
         ('{"title": 3}', 'has a "title" that is a number'),
-        ('{"date": "soon"}', 'has a "date" that is not a date: "soon"; write YYYY-MM-DD'),
         ('{"x": "\\ud800"}', "half of a surrogate pair"),
     ],
 )
@@ -811,3 +810,24 @@ def test_damage_anywhere_never_raises(tmp_path: Path, name: str, place: float, j
     if isinstance(result, Document):
         assert result.text.strip()
         assert all(result.text[h.start : h.end].strip() for h in result.headings)
+
+
+@pytest.mark.parametrize(
+    ("written", "date", "metadata"),
+    [
+        ("1650", "1650", {}),
+        ("1887-05", "1887-05", {}),
+        ("2022-05-11T10:00:00Z", "2022-05-11", {}),
+        ("circa 1650", None, {"date": "circa 1650"}),
+    ],
+)
+def test_a_year_is_a_date_and_one_in_words_stays_as_metadata(
+    write: Write, written: str, date: str | None, metadata: dict[str, str]
+) -> None:
+    [document] = read_documents(write("a.txt", "text", json.dumps({"date": written})), "id")
+    assert isinstance(document, Document)
+    assert (document.date, document.metadata) == (date, metadata)
+
+
+def test_front_matter_that_is_no_text_is_reported_and_stops_nothing(write: Write) -> None:
+    assert "half of a surrogate pair" in reason(write("a.md", '---\ntitle: "a \\ud800"\n---\nHello'))
