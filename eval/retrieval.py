@@ -182,9 +182,9 @@ def run(folder: Path, index_folder: Path | None, model: str, named: Sequence[Pat
 
     judged = read_set(folder)
     with _kept_or_temporary(index_folder) as place, _progress() as told:
-        files = corpus_files(judged, named, place)
-        collection = Collection(place, model, create=True)
+        collection = Collection(place, model, create=True)  # first, since only an empty folder becomes an index
         try:
+            files = corpus_files(judged, named, place)
             summary = index(collection, files, told)
             for one in summary.failed[:5]:
                 typer.echo(f"not indexed: {one.path} {one.record}: {one.reason}", err=True)

@@ -120,13 +120,23 @@ class Ingest:
             vectors = snapshot.vectors_of(inputs)
         missing = {digest: one for digest, one in inputs.items() if digest not in vectors}
         if missing:
-            share = self._chars / len(missing)
-            vectors |= _encode(self.collection.encoder, missing, lambda count: self._tell(count, round(count * share)))
+            vectors |= _encode(self.collection.encoder, missing, self._shares(len(missing)))
         else:
             self._tell(0, self._chars)
         self.effort.encoded += len(missing)
         self.effort.reused += sum(len(each.hashes) for each in splits) - len(missing)
         return vectors
+
+    def _shares(self, total: int) -> Callable[[int], None]:
+        """Tells the progress of ``total`` passages, and with each its share of the characters that wait."""
+        done = 0
+
+        def tell(count: int) -> None:
+            nonlocal done
+            before, done = done, done + count
+            self._tell(count, self._chars * done // total - self._chars * before // total)
+
+        return tell
 
     def _tell(self, passages: int, characters: int) -> None:
         if self.progress:

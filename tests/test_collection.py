@@ -47,8 +47,17 @@ def with_title(text: str) -> PassageInput:
 # --- open and close -----------------------------------------------------------------------------------------------
 
 
+def test_a_folder_of_other_files_does_not_become_an_index(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("Dear Sir.")
+    with pytest.raises(CatalogError, match="holds other files and no index; choose a new or empty folder"):
+        Collection(tmp_path, create=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
 def test_a_folder_without_an_index_is_an_error_that_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(CatalogError, match=rf"no index in {tmp_path}; make one: passages index --index {tmp_path} PATH\.\.\."):
+    with pytest.raises(
+        CatalogError, match=rf"no index in {tmp_path} \(from .*\); make one: passages index --index {tmp_path} PATH\.\.\."
+    ):
         Collection(tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -335,7 +335,7 @@ def test_hidden_files_links_out_of_the_root_and_other_kinds_are_left_alone(
     (root / "a.txt").write_text(RIVER)
     summary = sync(collection, root)
     assert counts(summary) == {"added": 1}
-    assert summary.skipped == {".jpg": 1, "no suffix": 1}
+    assert summary.skipped == {".jpg": 1, "no suffix": 1, "link out of the folder": 1, "link to a folder": 1}
     assert texts(collection) == {"a.txt": RIVER}
 
 
@@ -679,7 +679,7 @@ def test_an_index_that_was_stopped_twice_ends_as_one_that_was_not(root: Path, tm
 
     output, errors = stop_after(second := passages(*command), index, after_kill, signal.SIGINT)
     assert (second.returncode, errors) == (130, "")
-    assert "interrupted: what is counted above is kept; run the same command again to go on from here" in output
+    assert "interrupted: the documents counted above are kept; run the same command again to go on from here" in output
     after_interrupt = documents_in(index)
     assert after_kill < after_interrupt < total
     assert f"documents: {after_interrupt - after_kill:,} added, 0 changed, 0 moved, 0 deleted, {after_kill} " in output
@@ -713,3 +713,14 @@ def test_a_second_indexer_is_told_who_writes_and_changes_nothing(collection: Col
     with collection.lock.held(0), pytest.raises(LockedError):
         sync(collection, root)
     assert counts(sync(collection, root)) == {"added": 1}
+
+
+def test_a_folder_that_became_a_link_deletes_nothing(collection: Collection, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "old").mkdir(parents=True)
+    (root / "old" / "a.txt").write_text(RIVER)
+    sync(collection, root)
+    (root / "old").rename(tmp_path / "elsewhere")
+    (root / "old").symlink_to(tmp_path / "elsewhere")
+    assert counts(sync(collection, root)) == {}
+    assert texts(collection) == {"old/a.txt": RIVER}
