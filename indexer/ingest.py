@@ -85,14 +85,15 @@ class Ingest:
     _passages: int = 0
     _chars: int = 0
 
-    def document(self, document: Document, source: str | None = None) -> None:
-        """Add or replace a document; ``source`` is the path of its synced file."""
+    def document(self, document: Document, source: str | None = None) -> int:
+        """Add or replace a document, ``source`` is the path of its synced file; how many passages it has."""
         one = split_document(self.collection.encoder, document)
         self._waiting.append(_Put(one, source))
         self._passages += len(one.passages)
         self._chars += len(document.text)
         if self._passages >= COMMIT_PASSAGES or self._chars >= COMMIT_CHARS:
             self.flush()
+        return len(one.passages)
 
     def then(self, action: Action, committed: Callable[[Any], None] | None = None) -> None:
         """Do ``action`` in the transaction of the documents before it; ``committed`` is told its result once that is stored."""
@@ -154,10 +155,9 @@ def put(collection: Collection, document: Document, wait_s: float = 10.0) -> int
     """Add or replace one document; how many passages it has. Raises :class:`indexer.lock.LockedError`."""
     with collection.lock.held(wait_s):
         ingest = Ingest(collection)
-        ingest.document(document)
+        passages = ingest.document(document)
         ingest.flush()
-    with collection.catalog.read() as snapshot:
-        return len(snapshot.passages_of(document.id))
+    return passages
 
 
 def remove(collection: Collection, document_id: str, wait_s: float = 10.0) -> bool:

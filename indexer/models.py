@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -104,5 +105,12 @@ def _weights_hash(folder: Path) -> str:
 
 
 def _sha256(file: Path) -> str:
+    status = file.stat()
+    return _sha256_once(file, status.st_size, status.st_mtime_ns)
+
+
+@cache
+def _sha256_once(file: Path, *_stamp: int) -> str:
+    """A start asks for the same weights several times; they are read again only if the file has changed."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

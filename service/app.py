@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,7 +24,6 @@ from service import problems
 from service.contract import (
     DocumentRequest,
     DocumentResponse,
-    ModelStatus,
     PassageResponse,
     Problem,
     SearchRequest,
@@ -210,7 +208,7 @@ def _status(service: Service) -> StatusResponse:
         generation=generation,
         **counts._asdict(),
         exact=exact,
-        model=ModelStatus(**asdict(contract)) if contract else None,
+        model=contract,
     )
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from indexer.catalog import StoredPassage
 from indexer.documents import Document
+from indexer.encoder import ModelContract
 from indexer.search import MAX_LIMIT, MAX_QUESTION_CHARS, MAX_REACH, Answer, Result, page_of
 from indexer.sentences import Span
 
@@ -125,20 +126,6 @@ class StoredResponse(BaseModel):
     generation: int
 
 
-class ModelStatus(BaseModel):
-    """The model contract of the index."""
-
-    name: str
-    weights: str
-    dimension: int
-    pooling: str
-    question_prefix: str
-    passage_prefix: str
-    token_limit: int
-    context: str
-    splitter: int
-
-
 class StatusResponse(BaseModel):
     """What is served, and how far it has come."""
 
@@ -152,7 +139,7 @@ class StatusResponse(BaseModel):
     characters: int
     failures: int = Field(description="files, or records of files, that could not be read")
     exact: bool
-    model: ModelStatus | None
+    model: ModelContract | None
 
 
 class Problem(BaseModel):
