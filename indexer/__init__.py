@@ -6,23 +6,29 @@ The names below are the public ones; a program needs no others.
 from indexer.collection import Collection
 from indexer.documents import Document
 from indexer.errors import PassagesError
+from indexer.explain import Explanation, explain, similar
 from indexer.ingest import put, reindex, remove
 from indexer.models import DEFAULT_MODEL
+from indexer.ranking import READINGS
 from indexer.search import Answer, Query, Result, search
 from indexer.sync import Summary, Sync
 
 __all__ = [
     "DEFAULT_MODEL",
+    "READINGS",
     "Answer",
     "Collection",
     "Document",
+    "Explanation",
     "PassagesError",
     "Query",
     "Result",
     "Summary",
     "Sync",
+    "explain",
     "put",
     "reindex",
     "remove",
     "search",
+    "similar",
 ]

@@ -1,7 +1,8 @@
 """The catalog: one SQLite file that is the only truth of a collection. Everything else is derived from it.
 
 Invariants: a commit is one transaction, and raises ``generation`` by one; text, offsets and vectors cannot drift apart.
-A passage's key is an integer that is never used again. Vectors are 16-bit floats, little-endian, of unit length.
+A passage's key is an integer that is never used again. Vectors are 16-bit floats, little-endian, of unit length; token codes
+are bytes with their places as 16-bit numbers, terms 32-bit numbers, little-endian too.
 """
 
 from __future__ import annotations
@@ -27,10 +28,32 @@ from indexer.encoder import ModelContract
 from indexer.errors import PassagesError
 from indexer.passages import Passage
 from indexer.sentences import Span
+from indexer.terms import Codes
+from indexer.tokens import NO_TOKENS, TokenCodes
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 CATALOG_FILE = "catalog.sqlite"
 Keys = npt.NDArray[np.int64]
+NO_TERMS: Codes = np.empty(0, np.uint32)
+
+# Tables of their own, so that reading passages does not read them.
+_READINGS = """
+CREATE TABLE token (                       -- late interaction: see tokens.py
+    passage INTEGER PRIMARY KEY REFERENCES passage (key) ON DELETE CASCADE,
+    codes BLOB NOT NULL,                   -- one code after the other
+    places BLOB NOT NULL,
+    norms BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE term (                        -- see terms.py
+    passage INTEGER PRIMARY KEY REFERENCES passage (key) ON DELETE CASCADE,
+    codes BLOB NOT NULL                    -- of title and headings, 0, of the passage; each in reading order
+) STRICT;
+
+CREATE TABLE language (                    -- stemmers that made the terms of some passage, now or before
+    name TEXT PRIMARY KEY
+) STRICT;
+"""
 
 _SCHEMA = """
 CREATE TABLE state (
@@ -73,10 +96,13 @@ CREATE TABLE passage (
     start INTEGER NOT NULL,
     "end" INTEGER NOT NULL,
     labels TEXT NOT NULL,                  -- JSON list of [start, end]
-    input BLOB NOT NULL                    -- hash of what the encoder read: an equal one is never encoded again
+    input BLOB NOT NULL,                   -- hash of what the encoder read: an equal one is never encoded again
+    language TEXT NOT NULL DEFAULT '',     -- which stemmer made its terms
+    content BLOB NOT NULL DEFAULT x''      -- hash of its text: equal texts are one result
 ) STRICT;
 CREATE INDEX passage_document ON passage (document, ordinal);
 CREATE INDEX passage_input ON passage (input);
+CREATE INDEX passage_content ON passage (content);
 
 CREATE TABLE vector (                      -- a table of its own, so that reading passages does not read vectors
     passage INTEGER PRIMARY KEY REFERENCES passage (key) ON DELETE CASCADE,
@@ -92,6 +118,13 @@ CREATE TRIGGER passage_removed AFTER DELETE ON passage BEGIN
     INSERT INTO removed SELECT old.key, generation + 1 FROM state;
 END;
 """
+
+# What brings a file from a format to the next one. What is encoded again comes by ``--reindex``, which the contract asks for.
+_MIGRATIONS = {
+    1: "ALTER TABLE passage ADD COLUMN language TEXT NOT NULL DEFAULT '';\n"
+    "ALTER TABLE passage ADD COLUMN content BLOB NOT NULL DEFAULT x'';\n"
+    f"CREATE INDEX passage_content ON passage (content);\n{_READINGS}"
+}
 
 
 class CatalogError(PassagesError):
@@ -118,6 +151,7 @@ class StoredPassage(NamedTuple):
     start: int
     end: int
     labels: tuple[Span, ...]
+    language: str
     document: Document
 
     @property
@@ -132,11 +166,41 @@ class StoredPassage(NamedTuple):
 
 
 class EncodedPassage(NamedTuple):
-    """A passage that is ready to be written: ``input`` is the hash of what was encoded, ``vector`` float16 [d]."""
+    """A passage that is ready to be written: ``input`` is the hash of what was encoded, ``vector`` float16 [d], ``terms``
+    uint32 [t] made with the stemmer of ``language``."""
 
     passage: Passage
     input: bytes
     vector: npt.NDArray[np.float16]
+    tokens: TokenCodes = NO_TOKENS
+    terms: Codes = NO_TERMS
+    language: str = ""
+
+
+class Encoding(NamedTuple):
+    """What the encoder made of an input: its ``vector`` float16 [d] and its tokens."""
+
+    vector: npt.NDArray[np.float16]
+    tokens: TokenCodes
+
+
+class Candidate(NamedTuple):
+    """What ranking reads of a passage; ``content`` is the hash of its text, ``input`` of that with its context."""
+
+    key: int
+    id: str
+    content: bytes
+    input: bytes
+    terms: Codes
+    tokens: TokenCodes
+
+
+class Copy(NamedTuple):
+    """A passage with the text of another one."""
+
+    key: int
+    id: str
+    input: bytes
 
 
 class Changes(NamedTuple):
@@ -144,6 +208,14 @@ class Changes(NamedTuple):
 
     added: Keys
     vectors: npt.NDArray[np.float16]
+    removed: Keys
+
+
+class TermChanges(NamedTuple):
+    """As :class:`Changes`, with the terms of what was added."""
+
+    added: Keys
+    terms: list[Codes]
     removed: Keys
 
 
@@ -172,12 +244,39 @@ class Snapshot:
         (failures,) = self._db.execute("SELECT coalesce(sum(json_array_length(failure)), 0) FROM source").fetchone()
         return Counts(documents, passages, characters, failures)
 
+    def vector(self, key: int) -> npt.NDArray[np.float16]:
+        """The vector of a passage of this commit, float16 [d]."""
+        (value,) = self._db.execute("SELECT value FROM vector WHERE passage = ?", (key,)).fetchone()
+        return np.frombuffer(value, dtype="<f2")
+
     def changes(self, since: int, last_key: int, dimension: int) -> Changes:
         """Passages above ``last_key`` and those removed after generation ``since``."""
         rows = self._db.execute("SELECT passage, value FROM vector WHERE passage > ? ORDER BY passage", (last_key,)).fetchall()
         vectors = np.frombuffer(b"".join(row[1] for row in rows), dtype="<f2").reshape(len(rows), dimension)
-        removed = self._db.execute("SELECT passage FROM removed WHERE generation > ?", (since,)).fetchall()
-        return Changes(_keys(rows), vectors, _keys(removed))
+        return Changes(_keys(rows), vectors, self._removed(since))
+
+    def term_changes(self, since: int, last_key: int) -> TermChanges:
+        """Terms of passages above ``last_key``, and passages removed after generation ``since``."""
+        rows = self._db.execute("SELECT passage, codes FROM term WHERE passage > ? ORDER BY passage", (last_key,)).fetchall()
+        return TermChanges(_keys(rows), [_terms(row[1]) for row in rows], self._removed(since))
+
+    def candidates(self, keys: Sequence[int]) -> dict[int, Candidate]:
+        """What ranking reads, by key; a key that this commit lacks is left out."""
+        query = (
+            "SELECT p.key, p.id, p.content, p.input, w.codes, t.codes, t.places, t.norms FROM json_each(?) k CROSS JOIN passage p ON p.key = k.value "
+            "JOIN token t ON t.passage = p.key JOIN term w ON w.passage = p.key"
+        )
+        rows = self._db.execute(query, (json.dumps([int(key) for key in keys]),))
+        return {row[0]: Candidate(*row[:4], _terms(row[4]), _tokens(*row[5:])) for row in rows}
+
+    def copies(self, contents: Iterable[bytes]) -> dict[bytes, list[Copy]]:
+        """Every passage of each text, by the hash of the text; each list by id."""
+        query = "SELECT key, id, input FROM passage WHERE content = ? ORDER BY id"
+        return {content: [Copy(*row) for row in self._db.execute(query, (content,))] for content in contents}
+
+    def languages(self) -> list[str]:
+        """Every stemmer that made terms of some passage."""
+        return [row[0] for row in self._db.execute("SELECT name FROM language ORDER BY name")]
 
     def passages(self, keys: Sequence[int]) -> dict[int, StoredPassage]:
         """Passages by key; a key that this commit lacks is left out."""
@@ -191,6 +290,12 @@ class Snapshot:
         """Ids by key."""
         among = json.dumps([int(key) for key in keys])  # one parameter: SQLite bounds how many there may be
         return dict(self._db.execute("SELECT key, id FROM passage WHERE key IN (SELECT value FROM json_each(?))", (among,)))
+
+    def document_keys(self, keys: Sequence[int]) -> dict[int, int]:
+        """The key of each passage's document, by the passage's key."""
+        among = json.dumps([int(key) for key in keys])
+        query = "SELECT key, document FROM passage WHERE key IN (SELECT value FROM json_each(?))"
+        return dict(self._db.execute(query, (among,)))
 
     def passages_of(self, document_id: str) -> list[StoredPassage]:
         """All passages of a document, in reading order."""
@@ -227,13 +332,16 @@ class Snapshot:
         ).fetchone()
         return row
 
-    def vectors_of(self, inputs: Iterable[bytes]) -> dict[bytes, npt.NDArray[np.float16]]:
-        """Vectors of inputs that some passage was encoded from before."""
+    def encodings_of(self, inputs: Iterable[bytes]) -> dict[bytes, Encoding]:
+        """What the encoder made of inputs that some passage was encoded from before."""
         found = {}
-        query = "SELECT v.value FROM passage p JOIN vector v ON v.passage = p.key WHERE p.input = ? LIMIT 1"
+        query = (
+            "SELECT v.value, t.codes, t.places, t.norms FROM passage p JOIN vector v ON v.passage = p.key "
+            "JOIN token t ON t.passage = p.key WHERE p.input = ? LIMIT 1"
+        )
         for one in inputs:
             if row := self._db.execute(query, (one,)).fetchone():
-                found[one] = np.frombuffer(row[0], dtype="<f2")
+                found[one] = Encoding(np.frombuffer(row[0], dtype="<f2"), _tokens(*row[1:]))
         return found
 
     def keys_where(self, condition: str, values: Sequence[Any]) -> Keys:
@@ -241,17 +349,20 @@ class Snapshot:
         query = f"SELECT p.key FROM passage p JOIN document d ON d.key = p.document WHERE {condition} ORDER BY p.key"  # noqa: S608
         return _keys(self._db.execute(query, values).fetchall())
 
+    def _removed(self, since: int) -> Keys:
+        return _keys(self._db.execute("SELECT passage FROM removed WHERE generation > ?", (since,)).fetchall())
+
     def _passages(self, column: str, values: Sequence[Any]) -> Iterator[StoredPassage]:
         marks = ",".join("?" * len(values))
         query = (
-            f'SELECT p.key, p.id, p.ordinal, p.start, p."end", p.labels, d.key FROM passage p '  # noqa: S608
+            f'SELECT p.key, p.id, p.ordinal, p.start, p."end", p.labels, p.language, d.key FROM passage p '  # noqa: S608
             f"JOIN document d ON d.key = p.document WHERE {column} IN ({marks})"
         )
         rows = self._db.execute(query, values).fetchall()
-        documents = self._documents({row[6] for row in rows})  # each text is read once, however many of its passages
-        for key, passage_id, ordinal, start, end, labels, document in rows:
+        documents = self._documents({row[7] for row in rows})  # each text is read once, however many of its passages
+        for key, passage_id, ordinal, start, end, labels, language, document in rows:
             spans = tuple(Span(*span) for span in json.loads(labels))
-            yield StoredPassage(key, passage_id, ordinal, start, end, spans, documents[document])
+            yield StoredPassage(key, passage_id, ordinal, start, end, spans, language, documents[document])
 
     def _documents(self, keys: set[int]) -> dict[int, Document]:
         query = f"SELECT {_DOCUMENT}, d.key FROM document d WHERE d.key IN ({','.join('?' * len(keys))})"  # noqa: S608
@@ -307,24 +418,34 @@ class Writer(Snapshot):
         return self._db.execute("DELETE FROM document WHERE id = ?", (document_id,)).rowcount > 0
 
     def _put_passages(self, document_key: int, document: Document, passages: Sequence[EncodedPassage]) -> None:
-        rows = self._db.execute("SELECT id, input, key FROM passage WHERE document = ?", (document_key,))
-        before = {(row[0], row[1]): row[2] for row in rows}
+        rows = self._db.execute("SELECT id, input, language, key FROM passage WHERE document = ?", (document_key,))
+        before = {(row[0], row[1], row[2]): row[3] for row in rows}
         ids = passage_ids(document, [one.passage for one in passages])
-        kept = {before[pair] for pair in zip(ids, (one.input for one in passages), strict=True) if pair in before}
+        same = [(passage_id, one.input, one.language) for passage_id, one in zip(ids, passages, strict=True)]
+        kept = {before[one] for one in same if one in before}
         gone = [(key,) for key in before.values() if key not in kept]
         self._db.executemany("DELETE FROM passage WHERE key = ?", gone)
         for ordinal, (passage_id, one) in enumerate(zip(ids, passages, strict=True)):
             place = (ordinal, one.passage.start, one.passage.end, json.dumps(one.passage.labels))
-            if key := before.get((passage_id, one.input)):
+            if key := before.get(same[ordinal]):
                 self._db.execute(
                     'UPDATE passage SET ordinal = ?, start = ?, "end" = ?, labels = ? WHERE key = ?', (*place, key)
                 )
                 continue
             cursor = self._db.execute(
-                'INSERT INTO passage (id, document, ordinal, start, "end", labels, input) VALUES (?, ?, ?, ?, ?, ?, ?)',
-                (passage_id, document_key, *place, one.input),
+                'INSERT INTO passage (id, document, ordinal, start, "end", labels, input, language, content) '
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (passage_id, document_key, *place, one.input, one.language, content_hash(document, one.passage)),
             )
-            self._db.execute("INSERT INTO vector VALUES (?, ?)", (cursor.lastrowid, one.vector.astype("<f2").tobytes()))
+            self._put_readings(cursor.lastrowid, one)
+
+    def _put_readings(self, key: int | None, one: EncodedPassage) -> None:
+        self._db.execute("INSERT INTO vector VALUES (?, ?)", (key, one.vector.astype("<f2").tobytes()))
+        codes, places, norms = one.tokens
+        blobs = (codes.tobytes(), places.astype("<u2").tobytes(), norms.astype("<f2").tobytes())
+        self._db.execute("INSERT INTO token VALUES (?, ?, ?, ?)", (key, *blobs))
+        self._db.execute("INSERT INTO term VALUES (?, ?)", (key, one.terms.astype("<u4").tobytes()))
+        self._db.execute("INSERT OR IGNORE INTO language VALUES (?)", (one.language,))
 
 
 class Catalog:
@@ -430,6 +551,11 @@ def passage_ids(document: Document, passages: Sequence[Passage]) -> list[str]:
     return ids
 
 
+def content_hash(document: Document, passage: Passage) -> bytes:
+    """Of the passage's text alone, 16 bytes: equal texts share it, wherever they stand."""
+    return hashlib.sha256(document.text[passage.start : passage.end].encode("utf-8", "surrogatepass")).digest()[:16]
+
+
 _COLUMNS = ("title", "text", "uri", "date", "metadata", "media_type", "pages", "headings")
 _FIELDS = ", ".join(_COLUMNS)
 _UPDATES = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS)
@@ -454,6 +580,16 @@ def _failures(text: str | None) -> tuple[tuple[str, str], ...]:
     return tuple((record, reason) for record, reason in json.loads(text or "[]"))
 
 
+def _tokens(codes: bytes, places: bytes, norms: bytes) -> TokenCodes:
+    at = np.frombuffer(places, dtype="<u2")
+    flat = np.frombuffer(codes, dtype=np.uint8)
+    return TokenCodes(flat.reshape(len(at), -1) if len(at) else NO_TOKENS.codes, at, np.frombuffer(norms, dtype="<f2"))
+
+
+def _terms(codes: bytes) -> Codes:
+    return np.frombuffer(codes, dtype="<u4")
+
+
 def _keys(rows: Sequence[Sequence[Any]]) -> Keys:
     return np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows))
 
@@ -472,10 +608,24 @@ def _create(connection: sqlite3.Connection) -> None:
     # Two processes may meet here: the second one's BEGIN waits, and finds the schema made.
     connection.execute("BEGIN IMMEDIATE")
     if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-        for statement in _statements(_SCHEMA):
+        for statement in _statements(_SCHEMA + _READINGS):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     connection.execute("COMMIT")
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Every step that is due, with its record, in one transaction."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        while step := _MIGRATIONS.get(version := connection.execute("PRAGMA user_version").fetchone()[0]):
+            for statement in _statements(step):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {version + 1}")
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.rollback()
 
 
 def _statements(script: str) -> Iterator[str]:
@@ -492,6 +642,8 @@ def _check_version(connection: sqlite3.Connection, file: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == 0:
         _create(connection)  # a crash between making the file and its schema leaves an empty file
+    elif version in _MIGRATIONS:
+        _migrate(connection)
     elif version != SCHEMA_VERSION:
         raise CatalogError(
             f"{file} has format {version} and this release reads {SCHEMA_VERSION}: upgrade passages, or index into a new folder"

@@ -11,26 +11,29 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from indexer.catalog import CATALOG_FILE, Catalog, CatalogError, Keys, Snapshot
-from indexer.encoder import Encoder
+from indexer.encoder import Encoder, ModelContract
 from indexer.lock import WriterLock
 from indexer.models import DEFAULT_MODEL, ModelError, locate
 from indexer.vectors import ExactIndex, VectorIndex
+from indexer.words import Words, fold, open_words
 
 
 class View(NamedTuple):
-    """One commit: what the catalog holds of it, and the vector index over exactly the same passages."""
+    """One commit: what the catalog holds of it, and the indexes over exactly the same passages."""
 
     snapshot: Snapshot
     vectors: VectorIndex
+    words: Words
 
 
 class _Derived(NamedTuple):
-    """A vector index and the commit that it covers."""
+    """The indexes and the commit that they cover."""
 
     vectors: VectorIndex
+    words: Words
     generation: int
     last_key: int
-    made_with: str  # weights of the model
+    contract: ModelContract | None
 
 
 class Collection:
@@ -92,8 +95,24 @@ class Collection:
                 derived = self._refreshed(snapshot)
                 # Another thread may have seen a newer commit in between: then look again, so that both are of one.
                 if derived.generation == snapshot.generation:
-                    yield View(snapshot, derived.vectors)
+                    yield View(snapshot, derived.vectors, derived.words)
                     return
+
+    def fold_words(self, at_least: int = 1) -> None:
+        """Move what is newest, if that is ``at_least`` so many passages, into the word index on disk, and what was deleted out
+        of it. The caller holds the writer lock. Only speed depends on it: what is not there is searched in memory."""
+        with self.view() as view:
+            words, contract = view.words, view.snapshot.contract
+            if contract is None or (words.tail_size < at_least and not words.needs_rebuild):
+                return
+            if words.needs_rebuild:
+                changes = view.snapshot.term_changes(-1, 0)
+                words = Words.empty().updated(changes.added, changes.terms, changes.removed, view.snapshot.generation)
+        folded = fold(self.folder, words, _tag(contract))
+        with self._refreshing:
+            # A commit in between is still in the catalog: the next view follows from what was folded.
+            if self._derived and self._derived.contract == contract and self._derived.generation == folded.generation:
+                self._derived = self._derived._replace(words=folded)
 
     def close(self) -> None:
         """Let go of the files."""
@@ -108,20 +127,33 @@ class Collection:
     def _refreshed(self, snapshot: Snapshot) -> _Derived:
         with self._refreshing:
             if self._derived is None or self._derived.generation < snapshot.generation:
-                self._derived = _follow(self._derived, snapshot)
+                self._derived = _follow(self._derived, snapshot, self.folder)
             return self._derived
 
 
-def _follow(derived: _Derived | None, snapshot: Snapshot) -> _Derived:
+def _follow(derived: _Derived | None, snapshot: Snapshot, folder: Path) -> _Derived:
     """The derived structures brought to the snapshot's commit."""
     contract = snapshot.contract
     if contract is None:
-        return _Derived(ExactIndex(0), snapshot.generation, 0, "")
-    if derived is None or derived.made_with != contract.weights:
-        derived = _Derived(ExactIndex(contract.dimension), -1, 0, contract.weights)
+        return _Derived(ExactIndex(0), Words.empty(), snapshot.generation, 0, None)
+    if derived is None or derived.contract is None or not derived.contract.same_vectors(contract):
+        derived = _Derived(ExactIndex(contract.dimension), open_words(folder, _tag(contract)), -1, 0, contract)
     changes = snapshot.changes(derived.generation, derived.last_key, contract.dimension)
     vectors = derived.vectors.updated(changes.added, changes.vectors, changes.removed)
-    return _Derived(vectors, snapshot.generation, _last(changes.added, derived.last_key), contract.weights)
+    last_key = _last(changes.added, derived.last_key)
+    return _Derived(vectors, _follow_words(derived.words, snapshot), snapshot.generation, last_key, contract)
+
+
+def _follow_words(words: Words, snapshot: Snapshot) -> Words:
+    if words.generation > snapshot.generation:  # a copy of an older catalog beside a newer word index
+        words = Words.empty()
+    changes = snapshot.term_changes(words.generation, words.last_key)
+    return words.updated(changes.added, changes.terms, changes.removed, snapshot.generation)
+
+
+def _tag(contract: ModelContract) -> str:
+    """What the word index on disk was made for; another one there is no use."""
+    return f"terms {contract.terms}, splitter {contract.splitter}, {contract.weights}"
 
 
 def _last(added: Keys, before: int) -> int:
@@ -149,4 +181,4 @@ def _make(folder: Path) -> None:
 
 def _is_ours(path: Path) -> bool:
     """What may lie in a folder that is to become an index: what a stopped start of ours, or a file system, left there."""
-    return path.name.startswith((".", "writer.", CATALOG_FILE)) or path.name == "lost+found"
+    return path.name.startswith((".", "writer.", "words", CATALOG_FILE)) or path.name == "lost+found"

@@ -1,14 +1,15 @@
 """The one encoder: a single forward pass gives a passage its pooled vector and its token vectors.
 
 Invariant: ``offsets[i]`` are characters of the passage itself. Title and headings are read with the passage, as its
-context, so that its own tokens know them; but they are not pooled and own no token vector (docs/design.md has the figures).
+context, so that its own tokens know them; they are not pooled, and their tokens have no place in the passage (docs/design.md
+has the figures).
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,6 +19,9 @@ import numpy.typing as npt
 
 from indexer.models import DEFAULT_MODEL, ModelError, ModelFiles, locate
 from indexer.passages import CONTEXT_SHARE, SPLITTER_VERSION
+from indexer.ranking import CALIBRATIONS
+from indexer.terms import TERMS_VERSION, word_spans
+from indexer.tokens import CODE_FORMAT
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -44,16 +48,21 @@ class ModelContract:
     token_limit: int
     context: str
     splitter: int
+    codes: str = ""  # the format of token codes; "" in an index that has none
+    terms: int = 0  # the version of what the word index counts
+    calibration: Mapping[str, float] | None = None  # see ranking.py; None where nobody has measured the model
 
     def same_vectors(self, other: ModelContract) -> bool:
-        """Whether both give the same vectors: the name is only what a person calls the model."""
+        """Whether both give the same vectors, codes and terms: the name is only what a person calls the model, and what its
+        scores mean can be measured again."""
         mine, theirs = asdict(self), asdict(other)
-        return all(mine[field] == theirs[field] for field in mine if field != "name")
+        return all(mine[field] == theirs[field] for field in mine if field not in ("name", "calibration"))
 
 
 class Encoded(NamedTuple):
     """n passages of d dimensions: ``pooled`` float32 [n, d] of unit length; for each, its token vectors float32 [t, d]
-    of unit length and their ``offsets`` int32 [t, 2], characters of the passage."""
+    of unit length and their ``offsets`` int32 [t, 2], characters of the passage, or -1 for tokens of its context, which come
+    first. Punctuation has no token vector: it says nothing (measured), and is an eighth of the tokens."""
 
     pooled: Floats
     tokens: list[Floats]
@@ -77,6 +86,7 @@ class Encoder:
     def __init__(self, files: ModelFiles) -> None:
         self._model = _load(files)
         self._tokenizer = _plain_tokenizer(self._model)
+        self._unknown = self._model.tokenizer.unk_token_id
         self._lock = threading.Lock()
         self._threads = _threads()
         self.contract = _contract(files, self._model)
@@ -100,6 +110,19 @@ class Encoder:
         """Each token's start and end in ``text``, in characters, without special tokens."""
         offsets: list[tuple[int, int]] = self._tokenizer.encode(text, add_special_tokens=False).offsets
         return offsets
+
+    def whole_share(self, text: str) -> float:
+        """The share of the letters of ``text`` that stand in words which the vocabulary has whole; where words are not
+        parted by spaces, in tokens of several characters. 1 for a text without letters. A model reads the languages whose
+        words it knows: of others it sees syllables, single letters, or nothing."""
+        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        known = [span for token, span in zip(encoding.ids, encoding.offsets, strict=True) if token != self._unknown]
+        letters = whole = 0
+        for start, end, is_run in word_spans(text):
+            letters += _letters(text, start, end)
+            inside = [(a, b) for a, b in known if start <= a and b <= end and (b - a > 1 if is_run else (a, b) == (start, end))]
+            whole += sum(_letters(text, a, b) for a, b in inside)
+        return whole / letters if letters else 1.0
 
     def question(self, text: str) -> Encoded:
         """One question, n = 1. Raises :class:`TooLongError` beyond :attr:`question_tokens`."""
@@ -132,8 +155,10 @@ class Encoder:
             own = [_own_tokens(encodings[i], len(leads[i])) for i in batch]
             pooled[batch], token_vectors = self._forward([encodings[i] for i in batch], own, len(prefix))
             for row, i in enumerate(batch):
-                tokens[i] = _unit(token_vectors[row, : len(own[row])][own[row]])
-                offsets[i] = np.asarray(encodings[i].offsets, np.int32).reshape(-1, 2)[own[row]] - len(leads[i])
+                kept = _kept_tokens(encodings[i], own[row], leads[i] + inputs[i].text, len(prefix))
+                tokens[i] = _unit(token_vectors[row, : len(kept)][kept])
+                offsets[i] = _offsets(encodings[i])[kept] - len(leads[i])
+                offsets[i][~own[row][kept]] = -1
             if progress:
                 progress(len(batch))
         return Encoded(pooled, tokens, offsets)
@@ -258,19 +283,39 @@ def _contract(files: ModelFiles, model: SentenceTransformer) -> ModelContract:
         token_limit=int(model.max_seq_length or 512),
         context="title and headings, read but not pooled",
         splitter=SPLITTER_VERSION,
+        codes=CODE_FORMAT,
+        terms=TERMS_VERSION,
+        calibration=CALIBRATIONS.get(files.weights),
     )
+
+
+def _letters(text: str, start: int, end: int) -> int:
+    return sum(map(str.isalpha, text[start:end]))
 
 
 def _own_tokens(encoding: Encoding, lead: int) -> Bools:
     """Which tokens belong to the passage, that is, stand after its ``lead`` characters of prefix and context."""
-    starts = np.asarray(encoding.offsets, dtype=np.int32).reshape(-1, 2)[:, 0]
-    return np.asarray((np.asarray(encoding.special_tokens_mask) == 0) & (starts >= lead))
+    return np.asarray((np.asarray(encoding.special_tokens_mask) == 0) & (_offsets(encoding)[:, 0] >= lead))
 
 
 def _frame_tokens(encoding: Encoding, prefix: int) -> Bools:
     """Which tokens the model was trained to pool beside the text's own: special ones, and those of its prefix."""
-    ends = np.asarray(encoding.offsets, dtype=np.int32).reshape(-1, 2)[:, 1]
-    return np.asarray((np.asarray(encoding.special_tokens_mask) == 1) | (ends <= prefix))
+    return np.asarray((np.asarray(encoding.special_tokens_mask) == 1) | (_offsets(encoding)[:, 1] <= prefix))
+
+
+def _kept_tokens(encoding: Encoding, own: Bools, text: str, prefix: int) -> Bools:
+    """Which tokens get a vector: those with a letter or a digit, of passage and context; all of a passage that has none.
+    At least one does: where the tokenizer sees nothing in a text, the special ones stand for it."""
+    frame = _frame_tokens(encoding, prefix)
+    words = np.fromiter((any(map(str.isalnum, text[start:end])) for start, end in encoding.offsets), dtype=bool)
+    if not (own & words).any():
+        words |= own
+    kept = words & ~frame
+    return kept if kept.any() else frame
+
+
+def _offsets(encoding: Encoding) -> Offsets:
+    return np.asarray(encoding.offsets, dtype=np.int32).reshape(-1, 2)
 
 
 def _unit(vectors: Floats) -> Floats:

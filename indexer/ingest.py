@@ -9,21 +9,24 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from indexer.catalog import EncodedPassage, Writer
+from indexer.catalog import EncodedPassage, Encoding, Writer
 from indexer.collection import Collection
 from indexer.documents import Document
 from indexer.encoder import Encoder, ModelContract, PassageInput
 from indexer.passages import Passage, split
+from indexer.terms import DIVIDER, Codes, codes, language_of
+from indexer.tokens import compress
 
 # Passages a commit: enough for batches of even length, few enough that little is lost when the machine stops.
 COMMIT_PASSAGES = 256
 COMMIT_CHARS = 8_000_000  # a bound for the memory of texts that wait
+# Newer passages than this are moved into the word index on disk; that many are searched in memory in a millisecond.
+FOLD_PASSAGES = 2000
 
 Progress = Callable[["Step"], None]
 Action = Callable[[Writer], Any]
-Vectors = dict[bytes, npt.NDArray[np.float16]]  # by the hash of what was encoded
+Encodings = dict[bytes, Encoding]  # by the hash of what was encoded
 
 
 class Step(NamedTuple):
@@ -56,9 +59,9 @@ class _Put(NamedTuple):
     split: Split
     source: str | None
 
-    def write(self, writer: Writer, vectors: Vectors) -> None:
+    def write(self, writer: Writer, encodings: Encodings) -> None:
         source = writer.source_key(self.source) if self.source is not None else None
-        writer.put_document(self.split.document, source, _with_vectors(self.split, vectors))
+        writer.put_document(self.split.document, source, _encoded(self.split, encodings))
 
 
 class _Then(NamedTuple):
@@ -67,7 +70,7 @@ class _Then(NamedTuple):
     action: Action
     committed: Callable[[Any], None] | None
 
-    def write(self, writer: Writer, _: Vectors) -> Any:
+    def write(self, writer: Writer, _: Encodings) -> Any:
         return self.action(writer)
 
 
@@ -104,29 +107,30 @@ class Ingest:
         if not self._waiting:
             return
         splits = [one.split for one in self._waiting if isinstance(one, _Put)]
-        vectors = self._vectors(splits)
+        encodings = self._encodings(splits)
         with self.collection.catalog.write() as writer:
             if splits and writer.contract is None:
                 writer.set_contract(self.collection.encoder.contract)
-            results = [one.write(writer, vectors) for one in self._waiting]
+            results = [one.write(writer, encodings) for one in self._waiting]
+        self.collection.fold_words(FOLD_PASSAGES)
         done, self._waiting, self._passages, self._chars = self._waiting, [], 0, 0
         for one, result in zip(done, results, strict=True):
             if isinstance(one, _Then) and one.committed:
                 one.committed(result)
 
-    def _vectors(self, splits: Sequence[Split]) -> Vectors:
-        """A vector for every input: from the catalog where it was encoded before, else from the encoder, once."""
+    def _encodings(self, splits: Sequence[Split]) -> Encodings:
+        """What the encoder makes of every input: from the catalog where it was encoded before, else from the encoder, once."""
         inputs = _inputs(splits)
         with self.collection.catalog.read() as snapshot:
-            vectors = snapshot.vectors_of(inputs)
-        missing = {digest: one for digest, one in inputs.items() if digest not in vectors}
+            encodings: Encodings = snapshot.encodings_of(inputs)
+        missing = {digest: one for digest, one in inputs.items() if digest not in encodings}
         if missing:
-            vectors |= _encode(self.collection.encoder, missing, self._shares(len(missing)))
+            encodings |= _encode(self.collection.encoder, missing, self._shares(len(missing)))
         else:
             self._tell(0, self._chars)
         self.effort.encoded += len(missing)
         self.effort.reused += sum(len(each.hashes) for each in splits) - len(missing)
-        return vectors
+        return encodings
 
     def _shares(self, total: int) -> Callable[[int], None]:
         """Tells the progress of ``total`` passages, and with each its share of the characters that wait."""
@@ -177,13 +181,15 @@ def reindex(collection: Collection, progress: Progress | None = None, wait_s: fl
         documents = (writer.document(document_id) for document_id in writer.document_ids())
         for splits in _groups(split_document(encoder, document) for document in documents if document):
             inputs = _inputs(splits)
-            vectors = _encode(encoder, inputs, lambda count: tell(Step(count, 0)))
+            encodings = _encode(encoder, inputs, lambda count: tell(Step(count, 0)))
             for one in splits:
                 source, _ = writer.owner(one.document.id) or (None, "")
-                writer.put_document(one.document, source, _with_vectors(one, vectors))
+                writer.put_document(one.document, source, _encoded(one, encodings))
             effort.encoded += len(inputs)
             effort.reused += sum(len(one.hashes) for one in splits) - len(inputs)
             tell(Step(0, sum(len(one.document.text) for one in splits)))
+    with collection.lock.held(wait_s):
+        collection.fold_words()
     return effort
 
 
@@ -203,12 +209,14 @@ def _inputs(splits: Sequence[Split]) -> dict[bytes, PassageInput]:
     return {digest: one for each in splits for digest, one in zip(each.hashes, each.inputs, strict=True)}
 
 
-def _encode(encoder: Encoder, inputs: Mapping[bytes, PassageInput], progress: Callable[[int], None]) -> Vectors:
-    vectors: Vectors = {}
+def _encode(encoder: Encoder, inputs: Mapping[bytes, PassageInput], progress: Callable[[int], None]) -> Encodings:
+    encodings: Encodings = {}
     for some in _chunks(list(inputs), COMMIT_PASSAGES):  # a huge document must not hold all its token vectors at once
         encoded = encoder.passages([inputs[digest] for digest in some], progress)
-        vectors.update(zip(some, encoded.pooled.astype(np.float16), strict=True))
-    return vectors
+        vectors = encoded.pooled.astype(np.float16)
+        for digest, vector, tokens, offsets in zip(some, vectors, encoded.tokens, encoded.offsets, strict=True):
+            encodings[digest] = Encoding(vector, compress(tokens, offsets, inputs[digest].text))
+    return encodings
 
 
 def _chunks(digests: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:
@@ -221,11 +229,17 @@ def _input(document: Document, passage: Passage) -> PassageInput:
 
 
 def _hash(contract: ModelContract, one: PassageInput) -> bytes:
-    """Of all that decides the vector."""
-    model = [contract.weights, contract.pooling, contract.passage_prefix, contract.token_limit, contract.context]
+    """Of all that decides the vector and the token codes."""
+    model = [contract.weights, contract.pooling, contract.passage_prefix, contract.token_limit, contract.context, contract.codes]
     return hashlib.sha256(json.dumps([*model, one.context, one.text]).encode()).digest()
 
 
-def _with_vectors(one: Split, vectors: Vectors) -> list[EncodedPassage]:
-    pairs = zip(one.passages, one.hashes, strict=True)
-    return [EncodedPassage(passage, digest, vectors[digest]) for passage, digest in pairs]
+def _encoded(one: Split, encodings: Encodings) -> list[EncodedPassage]:
+    language = language_of(one.document.text)
+    rows = zip(one.passages, one.inputs, one.hashes, strict=True)
+    return [EncodedPassage(passage, digest, *encodings[digest], passage_terms(given, language), language) for passage, given, digest in rows]
+
+
+def passage_terms(given: PassageInput, language: str) -> Codes:
+    """What the word index counts of a passage: terms of its context, the divider, terms of its text."""
+    return np.concatenate([codes(given.context, language), np.array([DIVIDER], np.uint32), codes(given.text, language)])

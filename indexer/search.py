@@ -2,57 +2,79 @@
 
 from __future__ import annotations
 
-import time
 from bisect import bisect_right
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple
 
-from indexer.catalog import Keys, StoredPassage
+from indexer.candidates import Ranker, Ranks, Scored, Stages
+from indexer.catalog import Copy, Keys, Snapshot, StoredPassage
 from indexer.collection import Collection, View
 from indexer.documents import Document
-from indexer.encoder import Floats
-from indexer.errors import PassagesError
-from indexer.filters import condition
+from indexer.evidence import evidence, matches
+from indexer.filters import Condition, condition
+from indexer.question import Asked, QuestionError, occurs, parse
+from indexer.ranking import FALLBACK, READINGS, Calibration, Verdict, verdict, weights
+from indexer.reading import Encoding, Question, encode, phrase_keys, read
 from indexer.sentences import Span
 
 MAX_LIMIT = 100
 MAX_REACH = 1000  # offset + limit
 MAX_QUESTION_CHARS = 4000  # a bound before tokens are counted; the model's own limit is lower
 
-Verdict = Literal["answered", "weak", "nothing", "uncalibrated"]
-
-
-class QuestionError(PassagesError):
-    """The question cannot be asked like this."""
-
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question and how much of the answer to return. ``filter`` is described in :mod:`indexer.filters`."""
+    """A question and how much of the answer to return. ``filter`` is described in :mod:`indexer.filters`, what a question may
+    hold in :mod:`indexer.question`.
+
+    ``min_score`` leaves out results below it. ``group`` "document" gives each document's best passage alone. ``readings`` are
+    what ranks; fewer than all is for measurements.
+    """
 
     question: str
     limit: int = 10
     offset: int = 0
     filter: Mapping[str, Any] = field(default_factory=dict)
     explain: bool = False
+    min_score: float = 0.0
+    group: Literal["document"] | None = None
+    readings: tuple[str, ...] = READINGS
+
+
+class MatchedTerm(NamedTuple):
+    """A word of the question, its idf, and whether the passage has it."""
+
+    word: str
+    idf: float
+    held: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A passage. ``start``, ``end``, ``evidence`` and ``matches`` are characters of the document's canonical text."""
+    """A passage. ``evidence`` and ``matches`` are characters of the document's canonical text.
+
+    ``score`` is the probability that it answers the question (if the verdict is not ``uncalibrated``). ``also_in`` are the other
+    places of the same text, ``others`` (when grouped) how many more passages of its document were found. On explain:
+    ``signals``, whose weighted sum is the score's logit; ``terms``; ``ranks`` in the lists of candidates.
+    """
 
     passage: StoredPassage
     score: float
     evidence: Span | None = None
     matches: tuple[Span, ...] = ()
-    also_in: tuple[str, ...] = ()
+    also_in: tuple[StoredPassage, ...] = ()
+    others: int | None = None
     signals: Mapping[str, float] | None = None
+    terms: tuple[MatchedTerm, ...] | None = None
+    ranks: Ranks | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Ranked passages for a question. ``generation`` is the commit that all of it was read from."""
+    """Ranked passages for a question. ``generation`` is the commit that all of it was read from. On explain: the ``weights``
+    of the signals, "bias" among them, and ``stages``, milliseconds by stage."""
 
     question: str
     verdict: Verdict
@@ -60,27 +82,162 @@ class Answer:
     took_ms: float
     generation: int
     results: tuple[Result, ...]
+    weights: Mapping[str, float] | None = None
+    stages: Mapping[str, float] | None = None
+
+
+class Hit(NamedTuple):
+    """A distinct text in the ranking: its best passage, the passages that are copies of it, and, when grouped, how many more
+    passages of its document stand below it."""
+
+    scored: Scored
+    copies: tuple[Copy, ...]
+    others: int | None
 
 
 def search(collection: Collection, query: Query) -> Answer:
-    """The passages nearest to the question, best first, ties by passage id.
+    """The passages that answer the question, best first, ties by passage id.
 
-    The score is the cosine of the pooled vectors, -1 to 1; it is not a probability, so the verdict is ``uncalibrated``.
     Raises :class:`QuestionError`, :class:`indexer.filters.FilterError`, :class:`indexer.models.ModelError`.
     """
     _check(query)
-    where = condition(query.filter) if query.filter else None
-    encoder = collection.encoder
-    began = time.perf_counter()  # after the model is there: loading it once is not part of a question
-    question = encoder.question(query.question).pooled[0]
+    with opened(collection, query) as session:
+        hits = session.hits(query.offset + query.limit)
+        with session.ranker.stages.timed("results"):
+            results = tuple(session.results(hits[query.offset :]))
+        stages = session.ranker.stages.took_ms
+        return Answer(
+            query.question, session.verdict(hits), session.view.vectors.exact, sum(stages.values()),
+            session.view.snapshot.generation, results,
+            weights=dict(session.ranker.weights) if query.explain else None, stages=dict(stages) if query.explain else None,
+        )  # fmt: skip
+
+
+@contextmanager
+def opened(collection: Collection, query: Query) -> Iterator[Session]:
+    """The query over the latest commit. The question is encoded before: nothing slow happens while a commit is held."""
+    asked = parse(query.question)
+    conditions = _conditions(query.filter, asked)
+    encoder = collection.encoder  # loading the model once is not part of a question, so it is not timed
+    stages = Stages()
+    with stages.timed("encode"):
+        encoding = encode(encoder, asked)
     with collection.view() as view:
         collection.check_contract(view.snapshot, encoder)  # it may have been encoded again since the question was
-        allowed = view.snapshot.keys_where(*where) if where else None
-        ranked = _ranked(view, question, query.offset + query.limit, allowed)[query.offset :]
-        passages = view.snapshot.passages([key for key, _ in ranked])
-    results = tuple(Result(passages[key], score, signals={"cosine": score} if query.explain else None) for key, score in ranked)
-    took_ms = (time.perf_counter() - began) * 1000
-    return Answer(query.question, "uncalibrated", view.vectors.exact, took_ms, view.snapshot.generation, results)
+        calibration = encoder.contract.calibration or (view.snapshot.contract and view.snapshot.contract.calibration)
+        with stages.timed("words"):
+            question = read(encoding, view.words, view.snapshot.languages())
+        with stages.timed("filter"):
+            allowed = _allowed(view, encoding, conditions)
+        weighing = weights(calibration or FALLBACK, query.readings)
+        ranker = Ranker(view.snapshot, view.vectors, view.words, question, weighing, query.readings, allowed, stages)
+        yield Session(query, view, calibration or None, ranker)
+
+
+class Session(NamedTuple):
+    """A query over one commit."""
+
+    query: Query
+    view: View
+    calibration: Calibration | None
+    ranker: Ranker
+
+    @property
+    def question(self) -> Question:
+        """What is asked, as this commit's words weigh it."""
+        return self.ranker.question
+
+    def hits(self, wanted: int) -> list[Hit]:
+        """The best ``wanted`` distinct texts, or documents; fewer only if no more are there."""
+        found: list[Hit] = []
+        texts: set[bytes] = set()
+        documents: set[int] = set()
+        for block in self.ranker.blocks():
+            hits = self._distinct(block, texts)
+            if self.query.group:
+                hits = self._best_of_documents(hits, documents)
+            found += [hit for hit in hits if hit.scored.score >= self.query.min_score]
+            if len(found) >= wanted:
+                break
+        return found[:wanted]
+
+    def results(self, hits: Sequence[Hit]) -> Iterator[Result]:
+        """The hits as they are returned."""
+        keys = {hit.scored.candidate.key for hit in hits} | {copy.key for hit in hits for copy in hit.copies}
+        passages = self.view.snapshot.passages(sorted(keys))
+        for hit in hits:
+            yield self._result(hit, passages)
+
+    def verdict(self, hits: Sequence[Hit]) -> Verdict:
+        """What the best passage says, whatever page is shown."""
+        return verdict(hits[0].scored.score if hits else None, self.calibration)
+
+    def _distinct(self, block: Sequence[Scored], texts: set[bytes]) -> list[Hit]:
+        """Each text of the block once, with its copies; those of ``texts`` were there before."""
+        firsts: dict[bytes, Scored] = {}
+        with self.ranker.stages.timed("rank"):
+            for row in block:
+                if row.candidate.content not in texts:
+                    firsts.setdefault(row.candidate.content, row)
+            copies = self.view.snapshot.copies(firsts)
+        texts.update(firsts)
+        kept = self._verified(list(firsts.values()))
+        return [self._with_copies(row, copies[row.candidate.content]) for row in kept]
+
+    def _with_copies(self, row: Scored, copies: Sequence[Copy]) -> Hit:
+        """Of passages with the same text and context, which tie, the first by id stands for all: also one that was no candidate."""
+        allowed = self.ranker.allowed
+        shown = [copy for copy in copies if allowed is None or _contains(allowed, copy.key)]
+        best = next((copy for copy in shown if copy.input == row.candidate.input), None)
+        candidate = row.candidate._replace(key=best.key, id=best.id) if best else row.candidate
+        return Hit(row._replace(candidate=candidate), tuple(copy for copy in shown if copy.key != candidate.key), None)
+
+    def _verified(self, rows: list[Scored]) -> list[Scored]:
+        """Those that hold every phrase verbatim, and nothing excluded."""
+        asked = self.question.asked
+        if not asked.phrases and not asked.excluded:
+            return rows
+        with self.ranker.stages.timed("verify"):
+            passages = self.view.snapshot.passages([row.candidate.key for row in rows])
+            return [row for row in rows if holds(asked, passages[row.candidate.key].text)]
+
+    def _best_of_documents(self, hits: Sequence[Hit], documents: set[int]) -> list[Hit]:
+        of = self.view.snapshot.document_keys([hit.scored.candidate.key for hit in hits])
+        groups: dict[int, list[Hit]] = {}
+        for hit in hits:
+            groups.setdefault(of[hit.scored.candidate.key], []).append(hit)
+        fresh = [group for document, group in groups.items() if document not in documents]
+        documents.update(groups)
+        return [group[0]._replace(others=len(group) - 1) for group in fresh]
+
+    def _result(self, hit: Hit, passages: Mapping[int, StoredPassage]) -> Result:
+        row, question = hit.scored, self.question
+        passage = passages[row.candidate.key]
+        result = Result(
+            passage,
+            row.score,
+            evidence(question, passage, row.candidate.tokens, passage.language),
+            matches(question, passage, passage.language),
+            tuple(passages[copy.key] for copy in hit.copies),
+            hit.others,
+        )
+        if not self.query.explain:
+            return result
+        return replace(result, signals=row.signals, terms=matched_terms(question, row), ranks=row.ranks)
+
+
+def holds(asked: Asked, text: str) -> bool:
+    """Whether the text has every phrase verbatim, and nothing that is excluded."""
+    return all(occurs(phrase, text) for phrase in asked.phrases) and not any(occurs(one, text) for one in asked.excluded)
+
+
+def matched_terms(question: Question, row: Scored) -> tuple[MatchedTerm, ...]:
+    """The question's words with their idf, and whether the passage has them."""
+    text = question.asked.text
+    return tuple(
+        MatchedTerm(text[word.start : word.end], round(float(weight), 4), held)
+        for word, weight, held in zip(question.words, question.rarity, row.held, strict=True)
+    )
 
 
 def page_of(document: Document, position: int) -> int | None:
@@ -88,26 +245,45 @@ def page_of(document: Document, position: int) -> int | None:
     return bisect_right(document.pages, position) if document.pages else None
 
 
-def _ranked(view: View, question: Floats, count: int, allowed: Keys | None) -> list[tuple[int, float]]:
-    """The best ``count`` passage keys with their scores: best first, ties by passage id.
+def _conditions(where: Mapping[str, Any], asked: Asked) -> list[Condition]:
+    """What the filter and the question's dates ask of a document.
 
-    Scores are rounded to six digits, below which equal texts differ by where their vectors lie in memory.
+    A document may be dated by a year or a month alone, which as text stands before the first day of it, but is not earlier.
     """
-    more = count + 16
-    while True:
-        near = view.vectors.nearest(question, more, allowed)
-        scores = [round(min(float(cosine), 1.0), 6) for cosine in near.cosines]
-        if len(scores) < more or scores[-1] < scores[count - 1]:  # no tie reaches beyond what was fetched
-            break
-        more *= 2
-    keys = near.keys.tolist()
-    ids = view.snapshot.passage_ids(keys)
-    return sorted(zip(keys, scores, strict=True), key=lambda pair: (-pair[1], ids[pair[0]]))[:count]
+    before = asked.before.removesuffix("-01").removesuffix("-01") if asked.before else None
+    dates = {"gt": asked.after, "lt": before}
+    given = {sign: date for sign, date in dates.items() if date is not None}
+    return [condition(some) for some in (where, {"date": given} if given else {}) if some]
+
+
+def _allowed(view: View, encoding: Encoding, conditions: Sequence[Condition]) -> Keys | None:
+    """The passages that filter, dates and phrases leave, ascending; None if there are none of these.
+
+    A phrase goes to the word index, so it is found wherever it occurs; what stands there in other forms is left out later.
+    """
+    found = [view.snapshot.keys_where(*one) for one in conditions]
+    languages = view.snapshot.languages()
+    found += [keys for phrase in encoding.asked.phrases if (keys := phrase_keys(view.words, phrase, languages)) is not None]
+    if not found:
+        return None
+    first, *rest = found
+    for keys in rest:
+        first = _intersection(first, keys)
+    return first
+
+
+def _intersection(some: Keys, others: Keys) -> Keys:
+    import numpy as np
+
+    return np.intersect1d(some, others, assume_unique=True)
+
+
+def _contains(ascending: Keys, key: int) -> bool:
+    at = int(ascending.searchsorted(key))
+    return at < len(ascending) and int(ascending[at]) == key
 
 
 def _check(query: Query) -> None:
-    if not query.question.strip():
-        raise QuestionError("the question is empty; ask something, such as: who spoke at the meeting?")
     if len(query.question) > MAX_QUESTION_CHARS:
         raise QuestionError(
             f"the question has {len(query.question)} characters, at most {MAX_QUESTION_CHARS} are read; ask it in fewer words"
@@ -118,3 +294,7 @@ def _check(query: Query) -> None:
         raise QuestionError(f"limit is {query.limit}; it can be 1 to {MAX_LIMIT}")
     if query.offset < 0 or query.offset + query.limit > MAX_REACH:
         raise QuestionError(f"offset and limit together reach {query.offset + query.limit}; they can reach up to {MAX_REACH}")
+    if not 0 <= query.min_score <= 1:
+        raise QuestionError(f"min_score is {query.min_score}; it is a probability, 0 to 1")
+    if not query.readings or not set(query.readings) <= set(READINGS):
+        raise QuestionError(f"readings are some of {', '.join(READINGS)}")

@@ -41,6 +41,9 @@ class VectorIndex(Protocol):
         ``allowed`` (ascending) restricts the search to these keys; none outside is returned and none inside is missed.
         """
 
+    def cosines(self, question: Floats, keys: Keys) -> Floats:
+        """The cosine of each of ``keys`` with ``question`` float32 [d], float32 [n]; NaN for a key that is not there."""
+
     def updated(self, keys: Keys, vectors: npt.NDArray[np.floating], removed: Keys) -> VectorIndex:
         """An index with ``vectors`` [n, d] added under ``keys`` (ascending, above all present) and ``removed`` gone."""
 
@@ -73,6 +76,16 @@ class ExactIndex:
         cosines = np.concatenate([one.cosines for one in found] or [np.empty(0, np.float32)])
         order = np.lexsort((keys, -cosines))[:count]
         return Neighbours(keys[order], cosines[order])
+
+    def cosines(self, question: Floats, keys: Keys) -> Floats:
+        """See :class:`VectorIndex`."""
+        found = np.full(len(keys), np.nan, np.float32)
+        for segment in self._segments:
+            rows = np.minimum(np.searchsorted(segment.keys, keys), len(segment.keys) - 1)
+            here = (segment.keys[rows] == keys) & segment.alive[rows]
+            if here.any():
+                found[here] = segment.rows.reconstruct_batch(rows[here]) @ question
+        return found
 
     def updated(self, keys: Keys, vectors: npt.NDArray[np.floating], removed: Keys) -> ExactIndex:
         """See :class:`VectorIndex`. Segments at least double in size from last to first: each row is copied rarely."""

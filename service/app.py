@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Depends, FastAPI, Query, Request, Response
@@ -24,15 +24,19 @@ from service import problems
 from service.contract import (
     DocumentRequest,
     DocumentResponse,
+    ExplainResponse,
     PassageResponse,
     Problem,
     SearchRequest,
     SearchResponse,
+    SimilarResponse,
     StatusResponse,
     StoredResponse,
     document_response,
+    explain_response,
     passage_response,
     search_response,
+    similar_response,
 )
 from service.problems import NotFoundError
 from service.service import Service
@@ -109,7 +113,9 @@ def _add_search(app: FastAPI) -> None:
     @app.post("/v1/search")
     def search(request: SearchRequest, service: Served) -> SearchResponse:
         """Ask a question."""
-        question = Question(request.question, request.limit, request.offset, request.filter, request.explain)
+        question = Question(
+            request.question, request.limit, request.offset, request.filter, request.explain, request.min_score, request.group
+        )
         return search_response(indexer.search(service.collection, question))
 
     @app.get("/v1/search")
@@ -119,10 +125,26 @@ def _add_search(app: FastAPI) -> None:
         limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 10,
         offset: Annotated[int, Query(ge=0, le=MAX_REACH)] = 0,
         explain: bool = False,
+        min_score: Annotated[float, Query(ge=0, le=1)] = 0.0,
+        group: Literal["document"] | None = None,
     ) -> SearchResponse:
         """Ask a question by URL. The page posts instead, so that questions stay out of logs."""
-        question = Question(q, limit, offset, {}, explain)
+        question = Question(q, limit, offset, {}, explain, min_score, group)
         return search_response(indexer.search(service.collection, question))
+
+    @app.get("/v1/explain")
+    def explain(
+        service: Served,
+        q: Annotated[str, Query(description="the question", examples=["Who will host the next meeting?"])],
+        passage: Annotated[str, Query(description="a passage's id")],
+        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 10,
+        offset: Annotated[int, Query(ge=0, le=MAX_REACH)] = 0,
+    ) -> ExplainResponse:
+        """Why a passage was returned for a question, or which step dropped it."""
+        found = indexer.explain(service.collection, Question(q, limit, offset), passage)
+        if found is None:
+            raise _no_passage(passage)
+        return explain_response(found)
 
     @app.get("/v1/passages/{passage_id}")
     def passage(passage_id: str, service: Served) -> PassageResponse:
@@ -130,8 +152,18 @@ def _add_search(app: FastAPI) -> None:
         with service.collection.catalog.read() as snapshot:
             found = snapshot.passage(passage_id)
         if found is None:
-            raise NotFoundError(f"there is no passage {passage_id!r}: its text may have changed; search again")
+            raise _no_passage(passage_id)
         return passage_response(found)
+
+    @app.get("/v1/passages/{passage_id}/similar")
+    def similar(
+        passage_id: str, service: Served, limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 10
+    ) -> SimilarResponse:
+        """Passages like a given one; its copies are left out."""
+        found = indexer.similar(service.collection, passage_id, limit)
+        if found is None:
+            raise _no_passage(passage_id)
+        return similar_response(found)
 
 
 def _add_documents(app: FastAPI) -> None:
@@ -210,6 +242,10 @@ def _status(service: Service) -> StatusResponse:
         exact=exact,
         model=contract,
     )
+
+
+def _no_passage(passage_id: str) -> NotFoundError:
+    return NotFoundError(f"there is no passage {passage_id!r}: its text may have changed; search again")
 
 
 def _no_document(document_id: str) -> NotFoundError:

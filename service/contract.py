@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -9,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from indexer.catalog import StoredPassage
 from indexer.documents import Document
 from indexer.encoder import ModelContract
-from indexer.search import MAX_LIMIT, MAX_QUESTION_CHARS, MAX_REACH, Answer, Result, page_of
+from indexer.explain import Explanation, Step
+from indexer.search import MAX_LIMIT, MAX_QUESTION_CHARS, MAX_REACH, Answer, MatchedTerm, Result, page_of
 from indexer.sentences import Span
 
 _QUESTION = "Who will host the next ministerial meeting?"
@@ -25,7 +27,11 @@ class Strict(BaseModel):
 class SearchRequest(Strict):
     """A question."""
 
-    question: str = Field(examples=[_QUESTION], description=f"1 to {MAX_QUESTION_CHARS} characters, and what the model reads")
+    question: str = Field(
+        examples=[_QUESTION],
+        description=f"1 to {MAX_QUESTION_CHARS} characters, and what the model reads; it may hold "
+        '"exact phrases", -excluded words, before:2022-05-01 and after:2021',
+    )
     limit: int = Field(10, ge=1, le=MAX_LIMIT)
     offset: int = Field(0, ge=0, le=MAX_REACH, description=f"offset and limit together reach up to {MAX_REACH}")
     filter: dict[str, JsonValue] = Field(
@@ -33,7 +39,9 @@ class SearchRequest(Strict):
         examples=[{"date": {"gte": "2022-01-01"}, "author": ["Ned Price", "Office of the Spokesperson"]}],
         description="field to value, list (or), or {gte, lte, gt, lt, exists, not}; every field must match",
     )
-    explain: bool = Field(False, description="return the raw signals of each result")
+    explain: bool = Field(False, description="return each result's signals, terms and ranks, and the weights of the signals")
+    min_score: float = Field(0.0, ge=0, le=1, description="leave out results whose score is below it")
+    group: Literal["document"] | None = Field(None, description="only each document's best passage")
 
 
 class Range(BaseModel):
@@ -69,25 +77,73 @@ class PassageResponse(Range):
     document: DocumentReference
 
 
+class Term(BaseModel):
+    """A word of the question."""
+
+    word: str = Field(examples=["ministerial"])
+    idf: float = Field(examples=[3.2581], description="its rarity in the collection: ln(1 + (N - n + .5) / (n + .5))")
+    held: bool = Field(description="whether the passage, its title or a heading above it has the word")
+
+
+class CandidateRanks(BaseModel):
+    """A passage's place in each list of candidates, from 1; null where it is not among them."""
+
+    vector: int | None
+    words: int | None
+
+
 class ResultResponse(PassageResponse):
     """A passage as an answer to a question."""
 
-    score: float = Field(examples=[0.581786], description="the cosine of question and passage, until scores are calibrated")
+    score: float = Field(examples=[0.912345], description="the probability that the passage answers the question")
     evidence: Evidence | None = None
-    matches: list[Range] = Field(default_factory=list)
-    also_in: list[str] = Field(default_factory=list)
-    signals: dict[str, float] | None = Field(None, description="on explain")
+    matches: list[Range] = Field(default_factory=list, description="words and phrases of the question")
+    also_in: list[str] = Field(default_factory=list, description="ids of other documents that hold the same text")
+    others: int | None = Field(None, description="when grouped: how many more passages of the document were found")
+    signals: dict[str, float] | None = Field(None, description="on explain: times their weights, with the bias, the score's logit")
+    terms: list[Term] | None = Field(None, description="on explain")
+    ranks: CandidateRanks | None = Field(None, description="on explain")
 
 
 class SearchResponse(BaseModel):
     """Ranked passages."""
 
     question: str = Field(examples=[_QUESTION])
-    verdict: Literal["answered", "weak", "nothing", "uncalibrated"] = Field(examples=["uncalibrated"])
+    verdict: Literal["answered", "weak", "nothing", "uncalibrated"] = Field(
+        examples=["answered"], description="whether the collection answers; uncalibrated for a model that nobody has measured"
+    )
     exact: bool = Field(description="whether the vector candidates are exactly the nearest")
     took_ms: float = Field(examples=[8.3])
     generation: int = Field(examples=[12], description="the commit that the whole answer was read from")
     results: list[ResultResponse]
+    weights: dict[str, float] | None = Field(None, description='on explain: of each signal, and "bias"')
+    stages: dict[str, float] | None = Field(None, description="on explain: milliseconds by stage")
+
+
+class ExplainResponse(BaseModel):
+    """What became of one passage under a question."""
+
+    passage: PassageResponse
+    step: Step = Field(description="the step that dropped it, or returned", examples=["rank"])
+    reason: str = Field(examples=["its score puts it beyond place 10: ask for more with limit or offset"])
+    rank: int | None = Field(description="its place among the ranked texts, from 1", examples=[3])
+    ranks: CandidateRanks = Field(description="its place in the whole of each list of candidates")
+    score: float
+    signals: dict[str, float]
+    weights: dict[str, float]
+    terms: list[Term]
+
+
+class SimilarPassage(PassageResponse):
+    """A passage like another one."""
+
+    similarity: float = Field(examples=[0.8123], description="the cosine of the two vectors")
+
+
+class SimilarResponse(BaseModel):
+    """Passages like a given one, best first."""
+
+    results: list[SimilarPassage]
 
 
 class DocumentRequest(BaseModel):
@@ -160,7 +216,29 @@ def search_response(answer: Answer) -> SearchResponse:
         took_ms=round(answer.took_ms, 2),
         generation=answer.generation,
         results=[_result(one) for one in answer.results],
+        weights=dict(answer.weights) if answer.weights is not None else None,
+        stages={name: round(took, 3) for name, took in answer.stages.items()} if answer.stages is not None else None,
     )
+
+
+def explain_response(explanation: Explanation) -> ExplainResponse:
+    """An explanation as it is sent."""
+    return ExplainResponse(
+        passage=passage_response(explanation.passage),
+        step=explanation.step,
+        reason=explanation.reason,
+        rank=explanation.rank,
+        ranks=CandidateRanks(**explanation.ranks._asdict()),
+        score=explanation.score,
+        signals=dict(explanation.signals),
+        weights=dict(explanation.weights),
+        terms=_terms(explanation.terms),
+    )
+
+
+def similar_response(found: Sequence[tuple[StoredPassage, float]]) -> SimilarResponse:
+    """Similar passages as they are sent."""
+    return SimilarResponse(results=[SimilarPassage(**_passage(one), similarity=cosine) for one, cosine in found])
 
 
 def passage_response(passage: StoredPassage) -> PassageResponse:
@@ -190,9 +268,22 @@ def _result(result: Result) -> ResultResponse:
         score=result.score,
         evidence=_evidence(result.evidence, text) if result.evidence else None,
         matches=[Range(start=span.start, end=span.end) for span in result.matches],
-        also_in=list(result.also_in),
+        also_in=_other_documents(result),
+        others=result.others,
         signals=dict(result.signals) if result.signals is not None else None,
+        terms=_terms(result.terms) if result.terms is not None else None,
+        ranks=CandidateRanks(**result.ranks._asdict()) if result.ranks is not None else None,
     )
+
+
+def _other_documents(result: Result) -> list[str]:
+    """Ids of the other documents that hold the passage's text, each once."""
+    own = result.passage.document.id
+    return list(dict.fromkeys(copy.document.id for copy in result.also_in if copy.document.id != own))
+
+
+def _terms(terms: Sequence[MatchedTerm]) -> list[Term]:
+    return [Term(**one._asdict()) for one in terms]
 
 
 def _evidence(span: Span, text: str) -> Evidence:

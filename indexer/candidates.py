@@ -1,0 +1,139 @@
+"""Candidates of a question, and their scores: block by block, each passage once.
+
+A block is what the vector index and the word index rank among their next best. Blocks do not depend on the page that was
+asked for, so pages never overlap; nearly every question ends in the first one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+
+from indexer.catalog import Candidate, Keys, Snapshot
+from indexer.ranking import Readings, score, signals
+from indexer.reading import Question
+from indexer.tokens import TokenSignals
+from indexer.tokens import signals as token_signals
+from indexer.vectors import Floats, VectorIndex
+from indexer.words import Words, bm25, possible
+
+# What each list gives to the first block: a judged passage is among them for 96 to 99 % of questions, and the tokens of
+# 160 passages cost 3 ms (docs/design.md). Each further block is four times as large.
+FIRST_BLOCK = 100
+GROWTH = 4
+
+
+class Ranks(NamedTuple):
+    """Where a passage stands in each list of candidates, from 1; None where it is not among them."""
+
+    vector: int | None
+    words: int | None
+
+
+class Scored(NamedTuple):
+    """A candidate with its score, which is rounded to six digits: below that, equal texts differ by where they lie in memory."""
+
+    candidate: Candidate
+    score: float
+    signals: Mapping[str, float]
+    held: tuple[bool, ...]  # which of the question's words it has
+    ranks: Ranks
+
+
+class Stages:
+    """Milliseconds by stage of a search."""
+
+    def __init__(self) -> None:
+        self.took_ms: dict[str, float] = {}
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Adds what the block takes to ``stage``."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.took_ms[stage] = self.took_ms.get(stage, 0.0) + (time.perf_counter() - began) * 1000
+
+
+class Ranker(NamedTuple):
+    """A question over one commit. ``allowed`` (ascending) are the only passages that may be found; None: all of them."""
+
+    snapshot: Snapshot
+    vectors: VectorIndex
+    words: Words
+    question: Question
+    weights: Mapping[str, float]
+    readings: tuple[str, ...]
+    allowed: Keys | None
+    stages: Stages
+
+    def blocks(self) -> Iterator[list[Scored]]:
+        """Passages with their scores, a block at a time, best first within it, ties by id."""
+        seen: set[int] = set()
+        count = FIRST_BLOCK
+        while True:
+            with self.stages.timed("candidates"):
+                near, matching = self._lists(count)
+            fresh = [key for key in dict.fromkeys([*near, *matching]) if key not in seen]
+            seen.update(fresh)
+            if fresh:
+                yield self.scored(fresh, near, matching)
+            if len(near) < count and len(matching) < count:
+                return
+            count *= GROWTH
+
+    def scored(self, keys: Sequence[int], near: Sequence[int] = (), matching: Sequence[int] = ()) -> list[Scored]:
+        """These passages, best first; those that the commit lacks are left out."""
+        with self.stages.timed("read"):
+            read = self.snapshot.candidates(keys)
+        found = [read[key] for key in keys if key in read]
+        readings, held = self._readings(found)
+        with self.stages.timed("rank"):
+            values = signals(readings, self.question.readable)
+            scores = score(values, self.weights)
+            place = {key: rank for rank, key in enumerate(near, 1)}, {key: rank for rank, key in enumerate(matching, 1)}
+            rows = [
+                Scored(
+                    one, round(float(scores[at]), 6), {name: float(some[at]) for name, some in values.items()},
+                    tuple(held[at].tolist()), Ranks(place[0].get(one.key), place[1].get(one.key)),
+                )
+                for at, one in enumerate(found)
+            ]  # fmt: skip
+            return sorted(rows, key=lambda row: (-row.score, row.candidate.id))
+
+    def _lists(self, count: int) -> tuple[list[int], list[int]]:
+        """The best keys of each list; tokens alone have none of their own and take both."""
+        near, matching = np.empty(0, np.int64), np.empty(0, np.int64)
+        if "vector" in self.readings or self.readings == ("tokens",):
+            near = self.vectors.nearest(self.question.tokens.pooled, count, self.allowed).keys
+        if "words" in self.readings or self.readings == ("tokens",):
+            matching = self.words.matching(self.question.codes, count, self.allowed)
+        return near.tolist(), matching.tolist()
+
+    def _readings(self, found: Sequence[Candidate]) -> tuple[Readings, np.ndarray[tuple[int, int], np.dtype[np.bool_]]]:
+        keys = np.fromiter((one.key for one in found), np.int64, len(found))
+        with self.stages.timed("cosines"):
+            cosines = np.clip(self.vectors.cosines(self.question.tokens.pooled, keys), -1, 1)
+        with self.stages.timed("words"):
+            words, held = self._words(found)
+            coverage = held @ self.question.rarity / max(float(self.question.rarity.sum()), 1e-9)
+        with self.stages.timed("maxsim"):
+            tokens = self._tokens(found)
+        return Readings(cosines, tokens.maxsim, tokens.sentence, words, coverage.astype(np.float32)), held
+
+    def _words(self, found: Sequence[Candidate]) -> tuple[Floats, np.ndarray[tuple[int, int], np.dtype[np.bool_]]]:
+        """BM25 over its possible maximum, float32 [n], and which words each passage holds, bool [n, w]."""
+        groups = [word.codes for word in self.question.words]
+        scores, held = bm25([one.terms for one in found], groups, self.question.rarity, self.words.mean_length)
+        return scores / max(possible(self.question.rarity), 1e-9), held
+
+    def _tokens(self, found: Sequence[Candidate]) -> TokenSignals:
+        if "tokens" in self.readings:
+            return token_signals(self.question.tokens, [one.tokens for one in found])
+        nothing = np.zeros(len(found), np.float32)
+        return TokenSignals(nothing, nothing)

@@ -1,0 +1,61 @@
+"""Where in a passage the answer stands: the sentence that carries it, and the words that the question shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from indexer.catalog import StoredPassage
+from indexer.question import occurs
+from indexer.reading import Question
+from indexer.sentences import Span, sentences
+from indexer.terms import Term, terms
+from indexer.tokens import TokenCodes, sentence_scores
+
+# A sentence's share of the question's words, beside its MaxSim: with it one more sentence in a hundred is right (squad-dev).
+_COVERAGE = 0.25
+
+
+def matches(question: Question, passage: StoredPassage, language: str) -> tuple[Span, ...]:
+    """The words of the passage that the question has too, and its phrases, as characters of the document's text."""
+    text = passage.text
+    codes = set(question.codes)
+    found = [Span(term.start, term.end) for term in terms(text, language) if term.code in codes]
+    found += [Span(*span) for phrase in question.asked.phrases for span in occurs(phrase, text)]
+    return tuple(Span(start + passage.start, end + passage.start) for start, end in _joined(found))
+
+
+def evidence(question: Question, passage: StoredPassage, tokens: TokenCodes, language: str) -> Span | None:
+    """The sentence that carries the answer, as characters of the document's text: the one with the greatest MaxSim over its own
+    tokens plus a share of the question's words; the first of equals. None where the model reads nothing in the passage."""
+    text = passage.text
+    spans = sentences(text)
+    held = _coverage(question, spans, terms(text, language))
+    scores = question.readable * sentence_scores(question.tokens, tokens, spans) + (_COVERAGE + 1 - question.readable) * held
+    if not spans or scores.max() <= 0:
+        return None
+    best = spans[int(np.argmax(np.round(scores, 6)))]
+    return Span(best.start + passage.start, best.end + passage.start)
+
+
+def _coverage(question: Question, spans: Sequence[Span], found: Sequence[Term]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Each sentence's share of the question's words, weighted by rarity, float64 [s]."""
+    total = float(question.rarity.sum()) or 1.0
+    shares = np.zeros(len(spans))
+    for number, span in enumerate(spans):
+        codes = {term.code for term in found if span.start <= term.start < span.end}
+        held = [not codes.isdisjoint(word.codes) for word in question.words]
+        shares[number] = float(question.rarity[held].sum()) / total
+    return shares
+
+
+def _joined(spans: Iterable[Span]) -> list[Span]:
+    """Spans in order, those that overlap made one (pairs of characters do, and words within phrases)."""
+    joined: list[Span] = []
+    for span in sorted(spans):
+        if joined and span.start < joined[-1].end:
+            joined[-1] = Span(joined[-1].start, max(joined[-1].end, span.end))
+        else:
+            joined.append(span)
+    return joined

@@ -1,0 +1,149 @@
+"""Why a passage was found, or was not: where it stood in each list, what each signal gave, and which step dropped it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from indexer.candidates import FIRST_BLOCK, Ranks, Scored
+from indexer.catalog import Keys, StoredPassage
+from indexer.collection import Collection
+from indexer.search import Hit, MatchedTerm, Query, Session, holds, matched_terms, opened
+from indexer.vectors import VectorIndex
+
+Step = Literal["returned", "rank", "min_score", "duplicate", "document", "filter", "phrase", "candidates"]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What became of one passage. ``rank``, from 1, is its place among the distinct texts that were ranked, None if it is not
+    there; ``ranks`` its place in the whole of each list of candidates, however far down (None: it shares no word);
+    ``step`` and ``reason`` say where it was dropped, or that it was not."""
+
+    passage: StoredPassage
+    step: Step
+    reason: str
+    rank: int | None
+    ranks: Ranks
+    score: float
+    signals: Mapping[str, float]
+    weights: Mapping[str, float]
+    terms: tuple[MatchedTerm, ...]
+
+
+class _Verdict(NamedTuple):
+    step: Step
+    reason: str
+    rank: int | None = None
+
+
+def explain(collection: Collection, query: Query, passage_id: str) -> Explanation | None:
+    """What became of a passage under this query; None if there is no such passage. Raises what :func:`search` raises."""
+    with opened(collection, query) as session:
+        passage = session.view.snapshot.passage(passage_id)
+        rows = session.ranker.scored([passage.key]) if passage else []
+        if passage is None or not rows:
+            return None
+        row = rows[0]
+        what = _dropped_before(session, passage) or _ranked(session, row)
+        return Explanation(
+            passage, what.step, what.reason, what.rank, _ranks(session, row), row.score, row.signals,
+            dict(session.ranker.weights), matched_terms(session.question, row),
+        )  # fmt: skip
+
+
+def similar(collection: Collection, passage_id: str, limit: int) -> list[tuple[StoredPassage, float]] | None:
+    """Passages that mean nearly the same as this one, with the cosine of their vectors, best first; its copies are left out.
+    None if there is no such passage."""
+    with collection.view() as view:
+        passage = view.snapshot.passage(passage_id)
+        if passage is None:
+            return None
+        vector = view.snapshot.vector(passage.key).astype(np.float32)
+        count = limit + 1
+        while True:
+            near = view.vectors.nearest(vector, count)
+            found = view.snapshot.passages(near.keys.tolist())
+            others = _distinct(passage, [found[key] for key in near.keys.tolist()], near.cosines.tolist())
+            if len(others) >= limit or len(near.keys) < count:
+                return others[:limit]
+            count *= 2
+
+
+def _distinct(
+    passage: StoredPassage, near: Sequence[StoredPassage], cosines: Sequence[float]
+) -> list[tuple[StoredPassage, float]]:
+    seen, kept = {passage.text}, []
+    for one, cosine in zip(near, cosines, strict=True):
+        if one.text not in seen:
+            seen.add(one.text)
+            kept.append((one, round(min(cosine, 1.0), 6)))
+    return kept
+
+
+def _dropped_before(session: Session, passage: StoredPassage) -> _Verdict | None:
+    """What keeps the passage from being ranked at all."""
+    asked, allowed = session.question.asked, session.ranker.allowed
+    if not holds(asked, passage.text):
+        return _Verdict("phrase", "it lacks a quoted phrase, or has an excluded word")
+    if allowed is not None and passage.key not in allowed:
+        return _Verdict("filter", "its document does not meet the filter or the dates")
+    return None
+
+
+def _ranked(session: Session, row: Scored) -> _Verdict:
+    query = session.query
+    everything = session._replace(query=_unbounded(query)).hits(query.offset + query.limit)
+    for rank, hit in enumerate(everything, 1):
+        if hit.scored.candidate.key == row.candidate.key:
+            return _placed(query, hit, rank)
+        if any(copy.key == row.candidate.key for copy in hit.copies):
+            shown = hit.scored.candidate.id
+            return _Verdict("duplicate", f"its text is the same as that of {shown}, whose also_in names it", rank)
+    return _unplaced(session, row)
+
+
+def _placed(query: Query, hit: Hit, rank: int) -> _Verdict:
+    if hit.scored.score < query.min_score:
+        return _Verdict("min_score", f"its score is below min_score, {query.min_score}", rank)
+    if rank <= query.offset:
+        return _Verdict("rank", f"it is on an earlier page, in place {rank}", rank)
+    return _Verdict("returned", f"it is returned, in place {rank}", rank)
+
+
+def _unplaced(session: Session, row: Scored) -> _Verdict:
+    """It is further down than was asked for: beyond the page, or beyond the candidates that the page was chosen from."""
+    ranks = _ranks(session, row)
+    among = [rank for rank in (ranks.vector, ranks.words) if rank is not None and rank <= FIRST_BLOCK]
+    last = session.query.offset + session.query.limit
+    if session.query.group:
+        return _Verdict("document", f"another passage of its document is better, or it is beyond place {last}")
+    if among:
+        return _Verdict("rank", f"its score puts it beyond place {last}: ask for more with limit or offset")
+    return _Verdict("candidates", f"neither its vector nor its words are among the best {FIRST_BLOCK} of their list")
+
+
+def _unbounded(query: Query) -> Query:
+    from dataclasses import replace
+
+    return replace(query, min_score=0.0)
+
+
+def _ranks(session: Session, row: Scored) -> Ranks:
+    """The place of a passage in each whole list, among those that filter and phrases leave."""
+    ranker, key = session.ranker, row.candidate.key
+    matching = ranker.words.matching(session.question.codes, max(ranker.words.passages, 1), ranker.allowed)
+    return Ranks(_vector_rank(ranker.vectors, session, key), _place(matching, key))
+
+
+def _vector_rank(vectors: VectorIndex, session: Session, key: int) -> int | None:
+    near = vectors.nearest(session.question.tokens.pooled, max(len(vectors), 1), session.ranker.allowed)
+    return _place(near.keys, key)
+
+
+def _place(keys: Keys, key: int) -> int | None:
+    found = np.flatnonzero(keys == key)
+    return int(found[0]) + 1 if len(found) else None

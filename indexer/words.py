@@ -1,0 +1,366 @@
+"""The words of passages: BM25, and which passages hold a term or a phrase. tantivy on disk, and what is newer in memory.
+
+Derived from the catalog's terms: deleting it loses nothing. Invariants: ``words.json`` is never ahead of tantivy's commit, so
+whoever opens in between sees a passage twice at most, once on disk and once in memory; a :class:`Words` never changes, so a
+search goes on undisturbed over the commit that it began with, also when another process folds.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.errors import PassagesError
+from indexer.terms import DIVIDER, Codes
+
+if TYPE_CHECKING:
+    import tantivy
+
+Keys = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
+
+log = logging.getLogger(__name__)
+
+# Robertson & Zaragoza 2009, The Probabilistic Relevance Framework; the values are tantivy's (and Lucene's), which ranks on disk.
+K1 = 1.2
+B = 0.75
+FORMAT = 1
+WORDS_FILE = "words.json"
+_HEAP_BYTES = 64_000_000
+# Up to so many allowed keys, tantivy is told them; above, fetching more than is wanted and dropping the rest is faster.
+_FEW_KEYS = 5000
+# A deleted passage counts in tantivy's statistics until its segment is merged: above this share the index is made anew.
+_STALE_SHARE = 0.1
+
+
+def idf(passages: int, frequency: int) -> float:
+    """The rarity of a word that ``frequency`` of ``passages`` hold; never below 0, as in Lucene and tantivy."""
+    return math.log(1 + (passages - frequency + 0.5) / (frequency + 0.5))
+
+
+def possible(rarity: Floats) -> float:
+    """What BM25 would be for a passage that holds nothing but the question's words, without end."""
+    return float(rarity.sum()) * (K1 + 1)
+
+
+def bm25(
+    passages: Sequence[Codes], groups: Sequence[Sequence[int]], rarity: Floats, mean_length: float
+) -> tuple[Floats, Bools]:
+    """BM25 of n passages float32 [n], and which of w words each holds, bool [n, w].
+
+    A word is a group of codes, which count as one term. ``rarity`` float32 [w] is each word's idf.
+    """
+    counts = np.zeros((len(passages), len(groups)), np.float32)
+    codes = np.array([code for group in groups for code in group], np.uint32)
+    if len(codes) and passages:
+        of = np.array([number for number, group in enumerate(groups) for _ in group])
+        order = np.argsort(codes, kind="stable")
+        flat = np.concatenate(passages)
+        lengths = np.fromiter(map(len, passages), np.int64, len(passages))
+        for low in _runs(codes[order]):  # the same code may be in several groups: each run asks once for each
+            sorted_codes, owners = codes[order][low], of[order][low]
+            at = np.minimum(np.searchsorted(sorted_codes, flat), len(sorted_codes) - 1)
+            found = np.flatnonzero(sorted_codes[at] == flat)
+            rows = np.repeat(np.arange(len(passages)), lengths)[found]
+            np.add.at(counts, (rows, owners[at[found]]), 1)
+    sizes = np.fromiter((_length(codes) for codes in passages), np.float32, len(passages))
+    norms = K1 * (1 - B + B * sizes / mean_length)
+    weighed = counts * (K1 + 1) / (counts + norms[:, None])
+    return (weighed @ rarity.astype(np.float32)).astype(np.float32), counts > 0
+
+
+class _Disk(NamedTuple):
+    """A commit of tantivy's, and what ``words.json`` says of it."""
+
+    searcher: tantivy.Searcher
+    schema: tantivy.Schema
+    place: Path
+    passages: int
+    terms: int
+
+
+class _Tail(NamedTuple):
+    """Passages in memory: ``keys`` ascending, and the terms of each."""
+
+    keys: Keys
+    terms: tuple[Codes, ...]
+
+
+class Words(NamedTuple):
+    """The words of one commit. ``removed`` (ascending) are keys on disk, or in the tail, that are there no more."""
+
+    disk: _Disk | None
+    tail: _Tail
+    removed: Keys
+    generation: int
+    last_key: int
+
+    @classmethod
+    def empty(cls) -> Words:
+        """No words at all, of no commit yet."""
+        return cls(None, _Tail(np.empty(0, np.int64), ()), np.empty(0, np.int64), -1, 0)
+
+    @property
+    def passages(self) -> int:
+        """How many passages it covers."""
+        return (self.disk.passages if self.disk else 0) + len(self.tail.keys) - len(self.removed)
+
+    @property
+    def tail_size(self) -> int:
+        """How many of them are in memory only."""
+        return len(self.tail.keys)
+
+    @property
+    def mean_length(self) -> float:
+        """Terms a passage."""
+        terms = (self.disk.terms if self.disk else 0) + sum(map(_length, self.tail.terms))
+        return max(1.0, terms / max(1, (self.disk.passages if self.disk else 0) + len(self.tail.keys)))
+
+    @property
+    def needs_rebuild(self) -> bool:
+        """Whether so much was deleted that the statistics have drifted: fold all of the catalog into an empty one."""
+        return self.disk is not None and len(self.removed) > _STALE_SHARE * self.disk.passages
+
+    def frequency(self, code: int) -> int:
+        """How many passages hold the term; those deleted since the last fold count too."""
+        on_disk = self.disk.searcher.doc_freq("terms", _word(code)) if self.disk else 0
+        return on_disk + sum(bool((terms == code).any()) for terms in self.tail.terms)
+
+    def matching(self, codes: Sequence[int], count: int, allowed: Keys | None = None) -> Keys:
+        """The ``count`` passages with the greatest BM25 among those that hold any of ``codes``, best first, ties by key; none
+        outside ``allowed`` (ascending), and none of these is missed."""
+        codes = sorted(set(codes))
+        rarity = np.array([idf(self.passages, min(self.passages, self.frequency(code))) for code in codes], np.float32)
+        keys, scores = self._from_tail(codes, rarity, allowed)
+        if self.disk:
+            near, best = self._from_disk(self.disk, codes, count, allowed)
+            keys, scores = np.concatenate([near, keys]), np.concatenate([best, scores])
+        order = np.lexsort((keys, -scores.round(5)))  # below that, equal passages differ by the segment that they lie in
+        return keys[order][:count]
+
+    def phrase(self, codes: Sequence[int]) -> Keys:
+        """Every passage in whose own text these terms follow one another, ascending."""
+        found = [key for key, terms in zip(self.tail.keys.tolist(), self.tail.terms, strict=True) if _follow(_own(terms), codes)]
+        if self.disk:
+            query = _phrase(self.disk.schema, [_word(code) for code in codes])
+            found += _all(self.disk, query)
+        return np.setdiff1d(np.array(found, np.int64), self.removed)
+
+    def updated(self, keys: Keys, terms: Sequence[Codes], removed: Keys, generation: int) -> Words:
+        """The words with passages added (``keys`` ascending, above all present) and ``removed`` gone, as of ``generation``."""
+        kept = ~np.isin(keys, removed)
+        tail = _Tail(
+            np.concatenate([self.tail.keys, keys[kept]]),
+            self.tail.terms + tuple(one for one, is_kept in zip(terms, kept, strict=True) if is_kept),
+        )
+        gone = np.setdiff1d(np.union1d(self.removed, removed[removed <= self.last_key]), [])
+        last = int(keys[-1]) if len(keys) else self.last_key
+        return self._replace(tail=tail, removed=gone, generation=generation, last_key=max(last, self.last_key))
+
+    def _from_tail(self, codes: Sequence[int], rarity: Floats, allowed: Keys | None) -> tuple[Keys, Floats]:
+        scores, held = bm25(self.tail.terms, [[code] for code in codes], rarity, self.mean_length)
+        found = held.any(axis=1) & ~np.isin(self.tail.keys, self.removed)
+        if allowed is not None:
+            found &= np.isin(self.tail.keys, allowed)
+        return self.tail.keys[found], scores[found]
+
+    def _from_disk(self, disk: _Disk, codes: Sequence[int], count: int, allowed: Keys | None) -> tuple[Keys, Floats]:
+        query = _any_of(disk.schema, codes)
+        few = allowed is not None and len(allowed) <= _FEW_KEYS
+        if few and allowed is not None:
+            query = _among(disk.schema, query, allowed)
+        share = 1 if allowed is None or few else max(len(allowed), 1) / max(1, self.passages)
+        fetched = int((count + 16) / share) + len(self.removed)
+        while True:
+            hits = disk.searcher.search(query, limit=max(1, min(fetched, disk.passages + 1)), count=False).hits
+            keys = _keys_of(disk, hits)
+            kept = ~np.isin(keys, self.removed) & ~np.isin(keys, self.tail.keys)
+            if allowed is not None:
+                kept &= np.isin(keys, allowed)
+            if kept.sum() >= count or len(hits) < fetched:
+                scores = np.array([score for score, _ in hits], np.float32)
+                return keys[kept], scores[kept]
+            fetched *= 4
+
+
+def open_words(folder: Path, tag: str) -> Words:
+    """What is on disk of the index folder's words, if it was made for ``tag``; else nothing, which costs a rebuild."""
+    try:
+        record = json.loads((folder / WORDS_FILE).read_text(encoding="utf-8"))
+        if (record["format"], record["tag"]) != (FORMAT, tag):
+            return Words.empty()
+        return _opened(folder / record["place"], record)
+    except FileNotFoundError:
+        return Words.empty()
+    except Exception as error:  # derived: whatever is wrong with it, it is made anew
+        log.warning("the word index in %s cannot be read and will be made again: %s", folder, error)
+        return Words.empty()
+
+
+def fold(folder: Path, words: Words, tag: str) -> Words:
+    """Move the tail into tantivy and what was removed out of it. The caller holds the writer lock. Raises
+    :class:`PassagesError`."""
+    place = words.disk.place if words.disk else _fresh(folder)
+    try:
+        passages, terms = _write(place, words)
+    except ValueError as error:  # tantivy's for everything
+        raise PassagesError(
+            f"the word index in {place} cannot be written: {error}; delete that folder, it is made again, or make room"
+        ) from error
+    record = {
+        "format": FORMAT, "tag": tag, "place": place.name, "generation": words.generation, "last_key": words.last_key,
+        "passages": passages, "terms": terms,
+    }  # fmt: skip
+    _replace_file(folder / WORDS_FILE, json.dumps(record))
+    for other in folder.glob("words-*"):
+        if other != place and other.is_dir():
+            shutil.rmtree(other, ignore_errors=True)  # readers that have it open keep what they have mapped
+    return _opened(place, record)
+
+
+def _write(place: Path, words: Words) -> tuple[int, int]:
+    """Commits the changes; how many passages are there then, and how many terms."""
+    import tantivy
+
+    schema = _schema()
+    index = tantivy.Index(schema, path=str(place))
+    writer = index.writer(_HEAP_BYTES, 1)
+    lost = _lengths(words.disk, words.removed) if words.disk else 0
+    for key in np.concatenate([words.removed, words.tail.keys]).tolist():  # the tail too: a crash may have left it there
+        writer.delete_documents_by_term("key", key)
+    for key, terms in zip(words.tail.keys.tolist(), words.tail.terms, strict=True):
+        if key not in words.removed:
+            writer.add_document(_document(key, terms))
+    writer.commit()
+    writer.wait_merging_threads()
+    passages = words.passages
+    before = words.disk.terms if words.disk else 0
+    return passages, before - lost + sum(map(_length, words.tail.terms))
+
+
+def _opened(place: Path, record: dict[str, int]) -> Words:
+    import tantivy
+
+    index = tantivy.Index.open(str(place))
+    index.reload()
+    disk = _Disk(index.searcher(), index.schema, place, record["passages"], record["terms"])
+    return Words.empty()._replace(disk=disk, generation=record["generation"], last_key=record["last_key"])
+
+
+def _schema() -> tantivy.Schema:
+    import tantivy
+
+    builder = tantivy.SchemaBuilder()
+    builder.add_unsigned_field("key", indexed=True, fast=True)
+    builder.add_unsigned_field("length", fast=True)
+    builder.add_text_field("terms", tokenizer_name="whitespace", index_option="freq")  # context and text
+    builder.add_text_field("text", tokenizer_name="whitespace", index_option="position")  # for phrases
+    return builder.build()
+
+
+def _document(key: int, terms: Codes) -> tantivy.Document:
+    import tantivy
+
+    document = tantivy.Document()
+    document.add_unsigned("key", key)
+    document.add_unsigned("length", _length(terms))
+    document.add_text("terms", " ".join(map(_word, terms[terms != DIVIDER].tolist())))
+    document.add_text("text", " ".join(map(_word, _own(terms).tolist())))
+    return document
+
+
+def _any_of(schema: tantivy.Schema, codes: Sequence[int]) -> tantivy.Query:
+    import tantivy
+
+    return tantivy.Query.boolean_query(
+        [(tantivy.Occur.Should, tantivy.Query.term_query(schema, "terms", _word(code), "freq")) for code in codes]
+    )
+
+
+def _among(schema: tantivy.Schema, query: tantivy.Query, keys: Keys) -> tantivy.Query:
+    """``query`` over these passages alone, with the same scores."""
+    import tantivy
+
+    only = tantivy.Query.const_score_query(tantivy.Query.term_set_query(schema, "key", keys.tolist()), 0.0)
+    return tantivy.Query.boolean_query([(tantivy.Occur.Must, query), (tantivy.Occur.Must, only)])
+
+
+def _phrase(schema: tantivy.Schema, words: list[str]) -> tantivy.Query:
+    import tantivy
+
+    if len(words) == 1:
+        return tantivy.Query.term_query(schema, "text", words[0])
+    return tantivy.Query.phrase_query(schema, "text", words)
+
+
+def _all(disk: _Disk, query: tantivy.Query) -> list[int]:
+    """Every key that the query finds."""
+    hits = disk.searcher.search(query, limit=max(1, disk.searcher.num_docs), count=False).hits
+    return _keys_of(disk, hits).tolist()
+
+
+def _keys_of(disk: _Disk, hits: Sequence[tuple[float, tantivy.DocAddress]]) -> Keys:
+    return np.array(disk.searcher.fast_field_values("key", [address for _, address in hits]), np.int64)
+
+
+def _lengths(disk: _Disk, keys: Keys) -> int:
+    """How many terms these passages have together."""
+    import tantivy
+
+    query = tantivy.Query.term_set_query(disk.schema, "key", keys.tolist())
+    hits = disk.searcher.search(query, limit=max(1, len(keys)), count=False).hits
+    return sum(disk.searcher.fast_field_values("length", [address for _, address in hits]))
+
+
+def _runs(ascending: Codes) -> list[npt.NDArray[np.int64]]:
+    """Places of an ascending array, in groups within which no value occurs twice."""
+    first = np.searchsorted(ascending, ascending)
+    occurrence = np.arange(len(ascending)) - first
+    return [np.flatnonzero(occurrence == number) for number in range(int(occurrence.max(initial=0)) + 1)]
+
+
+def _follow(terms: Codes, codes: Sequence[int]) -> bool:
+    """Whether ``codes`` stand in ``terms`` one right after the other."""
+    starts = np.flatnonzero(terms[: max(0, len(terms) - len(codes) + 1)] == codes[0])
+    return any((terms[at : at + len(codes)] == codes).all() for at in starts.tolist())
+
+
+def _own(terms: Codes) -> Codes:
+    """The terms of the passage's own text, which stand behind the divider."""
+    return terms[int(np.argmax(terms == DIVIDER)) + 1 :]
+
+
+def _length(terms: Codes) -> int:
+    return len(terms) - 1  # the divider is none
+
+
+def _word(code: int) -> str:
+    return f"{code:08x}"
+
+
+def _fresh(folder: Path) -> Path:
+    """A new folder for tantivy's files."""
+    taken = [int(path.name.removeprefix("words-")) for path in folder.glob("words-*") if path.name[6:].isdecimal()]
+    place = folder / f"words-{max(taken, default=0) + 1}"
+    place.mkdir()
+    return place
+
+
+def _replace_file(path: Path, text: str) -> None:
+    """Whole or not at all, also when the machine stops."""
+    temporary = path.with_name(path.name + ".new")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
