@@ -3,6 +3,12 @@
 The names below are the public ones; a program needs no others.
 """
 
+import os
+
+# Read when numpy is first imported. A search's matrices are small: a second thread gains them nothing, and one that spins
+# while it waits takes a core from the next question.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from indexer.collection import Collection
 from indexer.documents import Document
 from indexer.errors import PassagesError

@@ -89,14 +89,12 @@ def similarities(codes: Bytes, questions: Floats) -> Floats:
 
 
 def signals(question: QuestionTokens, passages: Sequence[TokenCodes]) -> TokenSignals:
-    """The token signals of n passages, each of which has at least one token of its own."""
-    if not passages:
-        nothing = np.empty(0, np.float32)
-        return TokenSignals(nothing, nothing)
-    found = similarities(np.concatenate([one.codes for one in passages]), np.vstack([question.vectors, question.pooled]))
-    firsts = _starts([len(one.places) for one in passages])
-    best = np.maximum.reduceat(found[:, :-1], firsts)
-    return TokenSignals(best @ question.weights, _nearest_sentence(found[:, -1], firsts, passages))
+    """The token signals of n passages; 0 for one without tokens."""
+    there = [number for number, one in enumerate(passages) if len(one.places)]
+    maxsim, sentence = np.zeros(len(passages), np.float32), np.zeros(len(passages), np.float32)
+    if there:
+        maxsim[there], sentence[there] = _signals(question, [passages[number] for number in there])
+    return TokenSignals(maxsim, sentence)
 
 
 def sentence_scores(question: QuestionTokens, passage: TokenCodes, spans: Sequence[Span]) -> Floats:
@@ -110,6 +108,13 @@ def sentence_scores(question: QuestionTokens, passage: TokenCodes, spans: Sequen
         if inside.any():
             scores[number] = found[inside].max(axis=0) @ question.weights
     return scores
+
+
+def _signals(question: QuestionTokens, passages: Sequence[TokenCodes]) -> TokenSignals:
+    found = similarities(np.concatenate([one.codes for one in passages]), np.vstack([question.vectors, question.pooled]))
+    firsts = _starts([len(one.places) for one in passages])
+    best = np.maximum.reduceat(found[:, :-1], firsts)
+    return TokenSignals(best @ question.weights, _nearest_sentence(found[:, -1], firsts, passages))
 
 
 def _nearest_sentence(near: Floats, firsts: npt.NDArray[np.int64], passages: Sequence[TokenCodes]) -> Floats:

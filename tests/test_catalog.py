@@ -242,7 +242,7 @@ def test_any_text_comes_back_verbatim(shared: Catalog, text: str) -> None:
         assert snapshot.passage(stored.id) == stored
         assert (stored.text, stored.labels) == (text, (Span(0, 1),))
         assert snapshot.counts().characters == len(text)
-        assert snapshot.vectors_of([b"input"])[b"input"].tolist() == np.array([0.6, 0.8], np.float16).tolist()
+        assert snapshot.encodings_of([b"input"])[b"input"].vector.tolist() == np.array([0.6, 0.8], np.float16).tolist()
 
 
 def test_passage_ids_are_told_for_more_keys_than_sqlite_takes_parameters(catalog: Catalog) -> None:
