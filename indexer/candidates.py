@@ -35,7 +35,7 @@ class Ranks(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """A candidate with its score, which is rounded to six digits: below that, equal texts differ by where they lie in memory."""
+    """A candidate with its score, rounded to six digits: below that, equal texts differ by where they lie in memory."""
 
     candidate: Candidate
     score: float

@@ -263,11 +263,11 @@ class Snapshot:
     def candidates(self, keys: Sequence[int]) -> dict[int, Candidate]:
         """What ranking reads, by key; a key that this commit lacks is left out."""
         query = (
-            "SELECT p.key, p.id, p.content, p.input, w.codes, t.codes, t.places, t.norms FROM json_each(?) k CROSS JOIN passage p ON p.key = k.value "
-            "JOIN token t ON t.passage = p.key JOIN term w ON w.passage = p.key"
+            "SELECT p.key, p.id, p.content, p.input, w.codes, t.codes, t.places, t.norms "
+            "FROM json_each(?) k CROSS JOIN passage p ON p.key = k.value JOIN token t ON t.passage = p.key JOIN term w ON w.passage = p.key"
         )
         rows = self._db.execute(query, (json.dumps([int(key) for key in keys]),))
-        return {row[0]: Candidate(*row[:4], _terms(row[4]), _tokens(*row[5:])) for row in rows}
+        return {row[0]: Candidate(row[0], row[1], row[2], row[3], _terms(row[4]), _tokens(*row[5:])) for row in rows}
 
     def copies(self, contents: Iterable[bytes]) -> dict[bytes, list[Copy]]:
         """Every passage of each text, by the hash of the text; each list by id."""

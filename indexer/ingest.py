@@ -230,14 +230,24 @@ def _input(document: Document, passage: Passage) -> PassageInput:
 
 def _hash(contract: ModelContract, one: PassageInput) -> bytes:
     """Of all that decides the vector and the token codes."""
-    model = [contract.weights, contract.pooling, contract.passage_prefix, contract.token_limit, contract.context, contract.codes]
+    model = [
+        contract.weights,
+        contract.pooling,
+        contract.passage_prefix,
+        contract.token_limit,
+        contract.context,
+        contract.codes,
+    ]
     return hashlib.sha256(json.dumps([*model, one.context, one.text]).encode()).digest()
 
 
 def _encoded(one: Split, encodings: Encodings) -> list[EncodedPassage]:
     language = language_of(one.document.text)
     rows = zip(one.passages, one.inputs, one.hashes, strict=True)
-    return [EncodedPassage(passage, digest, *encodings[digest], passage_terms(given, language), language) for passage, given, digest in rows]
+    return [
+        EncodedPassage(passage, digest, *encodings[digest], passage_terms(given, language), language)
+        for passage, given, digest in rows
+    ]
 
 
 def passage_terms(given: PassageInput, language: str) -> Codes:

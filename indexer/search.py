@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from indexer.candidates import Ranker, Ranks, Scored, Stages
-from indexer.catalog import Copy, Keys, Snapshot, StoredPassage
+from indexer.catalog import Copy, Keys, StoredPassage
 from indexer.collection import Collection, View
 from indexer.documents import Document
 from indexer.evidence import evidence, matches
@@ -55,8 +55,8 @@ class MatchedTerm(NamedTuple):
 class Result:
     """A passage. ``evidence`` and ``matches`` are characters of the document's canonical text.
 
-    ``score`` is the probability that it answers the question (if the verdict is not ``uncalibrated``). ``also_in`` are the other
-    places of the same text, ``others`` (when grouped) how many more passages of its document were found. On explain:
+    ``score`` is the probability that it answers the question (if the verdict is not ``uncalibrated``). ``also_in`` are the
+    other places of the same text, ``others`` (when grouped) how many more passages of its document were found. On explain:
     ``signals``, whose weighted sum is the score's logit; ``terms``; ``ranks`` in the lists of candidates.
     """
 
@@ -185,7 +185,7 @@ class Session(NamedTuple):
         return [self._with_copies(row, copies[row.candidate.content]) for row in kept]
 
     def _with_copies(self, row: Scored, copies: Sequence[Copy]) -> Hit:
-        """Of passages with the same text and context, which tie, the first by id stands for all: also one that was no candidate."""
+        """Of passages with the same text and context, which tie, the first by id stands for all, candidate or not."""
         allowed = self.ranker.allowed
         shown = [copy for copy in copies if allowed is None or _contains(allowed, copy.key)]
         best = next((copy for copy in shown if copy.input == row.candidate.input), None)

@@ -30,7 +30,10 @@ DIVIDER = 0
 
 # Scripts that write no space between words, or glue particles to them: pairs of characters are their terms.
 _UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー]"
-_WORD = regex.compile(rf"(?P<run>{_UNSPACED}[{_UNSPACED[1:-1]}\p{{M}}]*)|\p{{N}}+(?:[.,]\p{{N}}+)+|[\p{{L}}\p{{M}}\p{{N}}--{_UNSPACED}]+", regex.V1)
+_WORD = regex.compile(
+    rf"(?P<run>{_UNSPACED}[{_UNSPACED[1:-1]}\p{{M}}]*)|\p{{N}}+(?:[.,]\p{{N}}+)+|[\p{{L}}\p{{M}}\p{{N}}--{_UNSPACED}]+",
+    regex.V1,
+)
 _SYMBOL = regex.compile(r"\S")
 _THOUSANDS = regex.compile(r"\p{N}{1,3}(?:[.,]\p{N}{3})+")
 _SCRIPT = regex.compile("|".join(rf"(?P<{script}>\p{{{script}}})" for script in (*SCRIPT_STEMMERS, "Latin", "Hebrew")))

@@ -31,8 +31,8 @@ _BLOCK = 128
 
 
 class TokenCodes(NamedTuple):
-    """A passage's t tokens: ``codes`` uint8 [t, d / 8], ``places`` uint16 [t], and for each of its s sentences the length of the
-    sum of its decoded tokens, ``norms`` float16 [s], which turns a sum of inner products into a cosine."""
+    """A passage's t tokens: ``codes`` uint8 [t, d / 8], ``places`` uint16 [t], and for each of its s sentences the length of
+    the sum of its decoded tokens, ``norms`` float16 [s], which turns a sum of inner products into a cosine."""
 
     codes: Bytes
     places: Places
@@ -61,7 +61,7 @@ class TokenSignals(NamedTuple):
 
 
 def compress(vectors: Floats, offsets: Offsets, text: str) -> TokenCodes:
-    """The codes of a passage's token vectors float32 [t, d]; ``offsets`` [t, 2] are characters of ``text``, -1 in its context."""
+    """The codes of token vectors float32 [t, d] of a passage; ``offsets`` [t, 2] are characters of ``text``, or -1: context."""
     starts = offsets[:, 0]
     own = np.flatnonzero(starts >= 0)
     begins = np.fromiter((span.start for span in sentences(text)), np.int64)
@@ -98,7 +98,7 @@ def signals(question: QuestionTokens, passages: Sequence[TokenCodes]) -> TokenSi
 
 
 def sentence_scores(question: QuestionTokens, passage: TokenCodes, spans: Sequence[Span]) -> Floats:
-    """For each sentence, float32 [s], MaxSim within its own tokens; 0 for one without. ``spans`` are characters of the passage."""
+    """MaxSim within each sentence's own tokens, float32 [s]; 0 for one without. ``spans`` are characters of the passage."""
     own = passage.places != _CONTEXT
     starts = passage.places[own] & _CONTEXT
     found = similarities(passage.codes[own], question.vectors)
@@ -136,7 +136,7 @@ def _norms(bits: npt.NDArray[np.bool_], firsts: npt.NDArray[np.int64]) -> npt.ND
     if not len(firsts):
         return np.empty(0, np.float16)
     sums = np.add.reduceat(np.where(bits, 1.0, -1.0), firsts) / np.sqrt(bits.shape[1])
-    return np.maximum(np.linalg.norm(sums, axis=1), 1e-3).astype(np.float16)
+    return np.asarray(np.maximum(np.linalg.norm(sums, axis=1), 1e-3), np.float16)
 
 
 def _starts(lengths: Sequence[int]) -> npt.NDArray[np.int64]:

@@ -14,7 +14,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,7 @@ Bools = npt.NDArray[np.bool_]
 
 log = logging.getLogger(__name__)
 
-# Robertson & Zaragoza 2009, The Probabilistic Relevance Framework; the values are tantivy's (and Lucene's), which ranks on disk.
+# Robertson & Zaragoza 2009, The Probabilistic Relevance Framework. The values are those of tantivy, which ranks on disk.
 K1 = 1.2
 B = 0.75
 FORMAT = 1
@@ -150,7 +150,9 @@ class Words(NamedTuple):
 
     def phrase(self, codes: Sequence[int]) -> Keys:
         """Every passage in whose own text these terms follow one another, ascending."""
-        found = [key for key, terms in zip(self.tail.keys.tolist(), self.tail.terms, strict=True) if _follow(_own(terms), codes)]
+        found = [
+            key for key, terms in zip(self.tail.keys.tolist(), self.tail.terms, strict=True) if _follow(_own(terms), codes)
+        ]
         if self.disk:
             query = _phrase(self.disk.schema, [_word(code) for code in codes])
             found += _all(self.disk, query)
@@ -217,7 +219,7 @@ def fold(folder: Path, words: Words, tag: str) -> Words:
         raise PassagesError(
             f"the word index in {place} cannot be written: {error}; delete that folder, it is made again, or make room"
         ) from error
-    record = {
+    record: dict[str, Any] = {
         "format": FORMAT, "tag": tag, "place": place.name, "generation": words.generation, "last_key": words.last_key,
         "passages": passages, "terms": terms,
     }  # fmt: skip
@@ -248,7 +250,7 @@ def _write(place: Path, words: Words) -> tuple[int, int]:
     return passages, before - lost + sum(map(_length, words.tail.terms))
 
 
-def _opened(place: Path, record: dict[str, int]) -> Words:
+def _opened(place: Path, record: dict[str, Any]) -> Words:
     import tantivy
 
     index = tantivy.Index.open(str(place))
@@ -300,13 +302,13 @@ def _phrase(schema: tantivy.Schema, words: list[str]) -> tantivy.Query:
 
     if len(words) == 1:
         return tantivy.Query.term_query(schema, "text", words[0])
-    return tantivy.Query.phrase_query(schema, "text", words)
+    return tantivy.Query.phrase_query(schema, "text", [*words])
 
 
 def _all(disk: _Disk, query: tantivy.Query) -> list[int]:
     """Every key that the query finds."""
     hits = disk.searcher.search(query, limit=max(1, disk.searcher.num_docs), count=False).hits
-    return _keys_of(disk, hits).tolist()
+    return [int(key) for key in _keys_of(disk, hits)]
 
 
 def _keys_of(disk: _Disk, hits: Sequence[tuple[float, tantivy.DocAddress]]) -> Keys:
@@ -319,7 +321,7 @@ def _lengths(disk: _Disk, keys: Keys) -> int:
 
     query = tantivy.Query.term_set_query(disk.schema, "key", keys.tolist())
     hits = disk.searcher.search(query, limit=max(1, len(keys)), count=False).hits
-    return sum(disk.searcher.fast_field_values("length", [address for _, address in hits]))
+    return sum(int(length or 0) for length in disk.searcher.fast_field_values("length", [address for _, address in hits]))
 
 
 def _runs(ascending: Codes) -> list[npt.NDArray[np.int64]]:

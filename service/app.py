@@ -156,9 +156,7 @@ def _add_search(app: FastAPI) -> None:
         return passage_response(found)
 
     @app.get("/v1/passages/{passage_id}/similar")
-    def similar(
-        passage_id: str, service: Served, limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 10
-    ) -> SimilarResponse:
+    def similar(passage_id: str, service: Served, limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 10) -> SimilarResponse:
         """Passages like a given one; its copies are left out."""
         found = indexer.similar(service.collection, passage_id, limit)
         if found is None:

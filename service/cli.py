@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from rich.text import Text
+
     from indexer.collection import Collection
-    from indexer.search import Answer
+    from indexer.search import Answer, Result
     from indexer.sync import Progress, Summary
     from service.settings import Settings
 
@@ -29,6 +31,13 @@ app = typer.Typer(
 )
 model_app = typer.Typer(help="The model that reads questions and passages.", no_args_is_help=True)
 app.add_typer(model_app, name="model")
+
+_VERDICTS = {
+    "answered": "Answered:",
+    "weak": "Perhaps:",
+    "nothing": "Nothing in this collection answers that; the closest passages are:",
+    "uncalibrated": "",  # the scores of this model claim nothing
+}
 
 IndexOption = Annotated[Path | None, typer.Option("--index", help="The index folder (PASSAGES_INDEX).", show_default="index")]
 ModelOption = Annotated[
@@ -254,7 +263,9 @@ def _print_answer(answer: Answer) -> None:
 
     console = Console()
     if not answer.results:
-        console.print("nothing is indexed that could answer this")
+        console.print("nothing was found: nothing is indexed, or nothing there meets the question's phrases and dates")
+    elif verdict := _VERDICTS[answer.verdict]:
+        console.print(Text(verdict + "\n", style="italic"))
     for number, result in enumerate(answer.results, 1):
         document = result.passage.document
         page = page_of(document, result.passage.start)
@@ -266,7 +277,20 @@ def _print_answer(answer: Answer) -> None:
         console.print(
             Text(" · ".join(part for part in (document.date, place, source, result.passage.heading) if part), style="dim")
         )
-        console.print(Text(result.passage.text + "\n"))
+        console.print(_marked(result), end="\n\n")
+
+
+def _marked(result: Result) -> Text:
+    """The passage, with the sentence that carries the answer in bold and the question's words underlined."""
+    from rich.text import Text
+
+    passage = result.passage
+    text = Text(passage.text)
+    if result.evidence:
+        text.stylize("bold", result.evidence.start - passage.start, result.evidence.end - passage.start)
+    for start, end in result.matches:
+        text.stylize("underline", start - passage.start, end - passage.start)
+    return text
 
 
 def _print(record: dict[str, Any], as_json: bool, words: str) -> None:

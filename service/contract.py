@@ -100,7 +100,7 @@ class ResultResponse(PassageResponse):
     matches: list[Range] = Field(default_factory=list, description="words and phrases of the question")
     also_in: list[str] = Field(default_factory=list, description="ids of other documents that hold the same text")
     others: int | None = Field(None, description="when grouped: how many more passages of the document were found")
-    signals: dict[str, float] | None = Field(None, description="on explain: times their weights, with the bias, the score's logit")
+    signals: dict[str, float] | None = Field(None, description="on explain: times the weights, plus bias: the score's logit")
     terms: list[Term] | None = Field(None, description="on explain")
     ranks: CandidateRanks | None = Field(None, description="on explain")
 

@@ -16,7 +16,7 @@ from indexer.errors import PassagesError, UnreadableError
 from indexer.filters import FilterError
 from indexer.lock import LockedError
 from indexer.models import ModelError
-from indexer.search import QuestionError
+from indexer.question import QuestionError
 
 log = logging.getLogger(__name__)
 

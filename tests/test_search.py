@@ -15,7 +15,8 @@ from indexer.errors import PassagesError
 from indexer.filters import FilterError
 from indexer.ingest import Ingest, put
 from indexer.models import ModelError
-from indexer.search import MAX_LIMIT, MAX_QUESTION_CHARS, MAX_REACH, Query, QuestionError, Result, page_of, search
+from indexer.question import QuestionError
+from indexer.search import MAX_LIMIT, MAX_QUESTION_CHARS, MAX_REACH, Query, Result, page_of, search
 
 QUESTION = "Where were the ships built?"
 SHIPS = "The ships were built in the harbour."
