@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from indexer.catalog import Candidate, Keys, Snapshot
 from indexer.ranking import Readings, score, signals
 from indexer.reading import Question
+from indexer.records import Candidate, Keys
+from indexer.snapshot import Snapshot
 from indexer.tokens import TokenSignals
 from indexer.tokens import signals as token_signals
 from indexer.vectors import Floats, VectorIndex

@@ -10,10 +10,13 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from indexer.catalog import CATALOG_FILE, Catalog, CatalogError, Keys, Snapshot
+from indexer.catalog import CATALOG_FILE, Catalog
 from indexer.encoder import Encoder, ModelContract
 from indexer.lock import WriterLock
 from indexer.models import DEFAULT_MODEL, ModelError, locate
+from indexer.records import Keys
+from indexer.schema import CatalogError
+from indexer.snapshot import Snapshot
 from indexer.vectors import ExactIndex, VectorIndex
 from indexer.words import Words, fold, open_words
 

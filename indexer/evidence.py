@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from indexer.catalog import StoredPassage
 from indexer.question import occurs
 from indexer.reading import Question
+from indexer.records import StoredPassage
 from indexer.sentences import Span, sentences
 from indexer.terms import Term, terms
 from indexer.tokens import TokenCodes, sentence_scores

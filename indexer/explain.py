@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from indexer.candidates import FIRST_BLOCK, Ranks, Scored
-from indexer.catalog import Keys, StoredPassage
 from indexer.collection import Collection
+from indexer.records import Keys, StoredPassage
 from indexer.search import Hit, MatchedTerm, Query, Session, holds, matched_terms, opened
 from indexer.vectors import VectorIndex
 

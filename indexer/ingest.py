@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from indexer.catalog import EncodedPassage, Encoding, Writer
+from indexer.catalog import Writer
 from indexer.collection import Collection
 from indexer.documents import Document
 from indexer.encoder import Encoder, ModelContract, PassageInput
 from indexer.passages import Passage, split
+from indexer.records import EncodedPassage, Encoding
 from indexer.terms import DIVIDER, Codes, codes, language_of
 from indexer.tokens import compress
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from indexer.candidates import Ranker, Ranks, Scored, Stages
-from indexer.catalog import Copy, Keys, StoredPassage
 from indexer.collection import Collection, View
 from indexer.documents import Document
 from indexer.evidence import evidence, matches
@@ -17,6 +16,7 @@ from indexer.filters import Condition, condition
 from indexer.question import Asked, QuestionError, occurs, parse
 from indexer.ranking import FALLBACK, READINGS, Calibration, Verdict, verdict, weights
 from indexer.reading import Encoding, Question, encode, phrase_keys, read
+from indexer.records import Copy, Keys, StoredPassage
 from indexer.sentences import Span
 
 MAX_LIMIT = 100

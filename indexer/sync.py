@@ -18,11 +18,12 @@ from typing import Any, NamedTuple
 
 import pathspec
 
-from indexer.catalog import Source, Writer, document_hash
+from indexer.catalog import Writer, document_hash
 from indexer.collection import Collection
 from indexer.documents import SIDECAR_SUFFIX, Document, Unreadable, content_hash, is_supported, read_documents, sidecar
 from indexer.errors import PassagesError
 from indexer.ingest import Ingest, Step
+from indexer.records import Source
 
 IGNORE_FILE = ".passagesignore"
 _DOCUMENT = "document "  # with its id: the record of a failure that is not the file's own

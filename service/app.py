@@ -15,9 +15,9 @@ from fastapi.staticfiles import StaticFiles
 from starlette.convertors import Convertor, register_url_convertor
 
 import indexer
-from indexer.catalog import Counts
 from indexer.documents import document_from_record
 from indexer.errors import UnreadableError
+from indexer.records import Counts
 from indexer.search import MAX_LIMIT, MAX_REACH
 from indexer.search import Query as Question
 from service import problems

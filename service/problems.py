@@ -10,13 +10,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from indexer.catalog import CatalogError
 from indexer.encoder import TooLongError
 from indexer.errors import PassagesError, UnreadableError
 from indexer.filters import FilterError
 from indexer.lock import LockedError
 from indexer.models import ModelError
 from indexer.question import QuestionError
+from indexer.schema import CatalogError
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,190 @@
+"""Reading a commit of the catalog, whole."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.documents import Document, Heading
+from indexer.encoder import ModelContract
+from indexer.records import Candidate, Changes, Copy, Counts, Encoding, Keys, Source, StoredPassage, TermChanges
+from indexer.sentences import Span
+from indexer.terms import Codes
+from indexer.tokens import NO_TOKENS, TokenCodes
+
+# A document's columns, in the order in which rows of it are read and written.
+COLUMNS = ("title", "text", "uri", "date", "metadata", "media_type", "pages", "headings")
+_DOCUMENT = ", ".join(f"d.{name}" for name in ("id", *COLUMNS))
+
+
+class Snapshot:
+    """One commit, whole: everything read through it belongs together. Use it in one thread."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+        row = connection.execute("SELECT generation, contract FROM state").fetchone()
+        self.generation: int = row[0]
+        self.contract = ModelContract(**json.loads(row[1])) if row[1] else None
+
+    def counts(self) -> Counts:
+        """Documents, passages, characters of text, and files or records that could not be read."""
+        documents, characters = self._db.execute("SELECT count(*), coalesce(sum(characters(text)), 0) FROM document").fetchone()
+        (passages,) = self._db.execute("SELECT count(*) FROM passage").fetchone()
+        (failures,) = self._db.execute("SELECT coalesce(sum(json_array_length(failure)), 0) FROM source").fetchone()
+        return Counts(documents, passages, characters, failures)
+
+    def vector(self, key: int) -> npt.NDArray[np.float16]:
+        """The vector of a passage of this commit, float16 [d]."""
+        (value,) = self._db.execute("SELECT value FROM vector WHERE passage = ?", (key,)).fetchone()
+        return np.frombuffer(value, dtype="<f2")
+
+    def changes(self, since: int, last_key: int, dimension: int) -> Changes:
+        """Passages above ``last_key`` and those removed after generation ``since``."""
+        rows = self._db.execute("SELECT passage, value FROM vector WHERE passage > ? ORDER BY passage", (last_key,)).fetchall()
+        vectors = np.frombuffer(b"".join(row[1] for row in rows), dtype="<f2").reshape(len(rows), dimension)
+        return Changes(_keys(rows), vectors, self._removed(since))
+
+    def term_changes(self, since: int, last_key: int) -> TermChanges:
+        """Terms of passages above ``last_key``, and passages removed after generation ``since``."""
+        rows = self._db.execute("SELECT passage, codes FROM term WHERE passage > ? ORDER BY passage", (last_key,)).fetchall()
+        return TermChanges(_keys(rows), [_terms(row[1]) for row in rows], self._removed(since))
+
+    def candidates(self, keys: Sequence[int]) -> dict[int, Candidate]:
+        """What ranking reads, by key; a key that this commit lacks is left out."""
+        query = (
+            "SELECT p.key, p.id, p.content, p.input, w.codes, t.codes, t.places, t.norms "
+            "FROM json_each(?) k CROSS JOIN passage p ON p.key = k.value "
+            "JOIN token t ON t.passage = p.key JOIN term w ON w.passage = p.key"
+        )
+        rows = self._db.execute(query, (json.dumps([int(key) for key in keys]),))
+        return {row[0]: Candidate(row[0], row[1], row[2], row[3], _terms(row[4]), _tokens(*row[5:])) for row in rows}
+
+    def copies(self, contents: Iterable[bytes]) -> dict[bytes, list[Copy]]:
+        """Every passage of each text, by the hash of the text; each list by id."""
+        query = "SELECT key, id, input FROM passage WHERE content = ? ORDER BY id"
+        return {content: [Copy(*row) for row in self._db.execute(query, (content,))] for content in contents}
+
+    def languages(self) -> list[str]:
+        """Every stemmer that made terms of some passage."""
+        return [row[0] for row in self._db.execute("SELECT name FROM language ORDER BY name")]
+
+    def passages(self, keys: Sequence[int]) -> dict[int, StoredPassage]:
+        """Passages by key; a key that this commit lacks is left out."""
+        return {one.key: one for one in self._passages("p.key", [int(key) for key in keys])}
+
+    def passage(self, passage_id: str) -> StoredPassage | None:
+        """The passage of an id, or None."""
+        return next(iter(self._passages("p.id", [passage_id])), None)
+
+    def passage_ids(self, keys: Sequence[int]) -> dict[int, str]:
+        """Ids by key."""
+        among = json.dumps([int(key) for key in keys])  # one parameter: SQLite bounds how many there may be
+        return dict(self._db.execute("SELECT key, id FROM passage WHERE key IN (SELECT value FROM json_each(?))", (among,)))
+
+    def document_keys(self, keys: Sequence[int]) -> dict[int, int]:
+        """The key of each passage's document, by the passage's key."""
+        among = json.dumps([int(key) for key in keys])
+        query = "SELECT key, document FROM passage WHERE key IN (SELECT value FROM json_each(?))"
+        return dict(self._db.execute(query, (among,)))
+
+    def passages_of(self, document_id: str) -> list[StoredPassage]:
+        """All passages of a document, in reading order."""
+        return sorted(self._passages("d.id", [document_id]), key=lambda one: one.ordinal)
+
+    def document(self, document_id: str) -> Document | None:
+        """The document of an id, or None."""
+        row = self._db.execute(f"SELECT {_DOCUMENT} FROM document d WHERE id = ?", (document_id,)).fetchone()  # noqa: S608
+        return _document(row) if row else None
+
+    def document_ids(self, after: str = "", limit: int = -1) -> list[str]:
+        """Ids in order, above ``after``; all of them if ``limit`` is negative."""
+        rows = self._db.execute("SELECT id FROM document WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
+        return [row[0] for row in rows]
+
+    def sources(self) -> list[Source]:
+        """Every synced file, by path."""
+        rows = self._db.execute("SELECT key, path, name, stamp, hash, failure FROM source ORDER BY path")
+        return [Source(row[0], row[1], row[2], row[3], row[4], _failures(row[5])) for row in rows]
+
+    def documents_of(self, source: int) -> dict[str, str]:
+        """Ids and hashes of a file's documents."""
+        return dict(self._db.execute("SELECT id, hash FROM document WHERE source = ?", (source,)).fetchall())
+
+    def document_counts(self) -> dict[int, int]:
+        """How many documents came from each source that has any."""
+        query = "SELECT source, count(*) FROM document WHERE source IS NOT NULL GROUP BY source"
+        return dict(self._db.execute(query).fetchall())
+
+    def owner(self, document_id: str) -> tuple[int | None, str] | None:
+        """The source (None if none) and hash of a document; None if there is no such document."""
+        row: tuple[int | None, str] | None = self._db.execute(
+            "SELECT source, hash FROM document WHERE id = ?", (document_id,)
+        ).fetchone()
+        return row
+
+    def encodings_of(self, inputs: Iterable[bytes]) -> dict[bytes, Encoding]:
+        """What the encoder made of inputs that some passage was encoded from before."""
+        found = {}
+        query = (
+            "SELECT v.value, t.codes, t.places, t.norms FROM passage p JOIN vector v ON v.passage = p.key "
+            "JOIN token t ON t.passage = p.key WHERE p.input = ? LIMIT 1"
+        )
+        for one in inputs:
+            if row := self._db.execute(query, (one,)).fetchone():
+                found[one] = Encoding(np.frombuffer(row[0], dtype="<f2"), _tokens(*row[1:]))
+        return found
+
+    def keys_where(self, condition: str, values: Sequence[Any]) -> Keys:
+        """Keys of passages whose document ``d`` meets an SQL condition (see ``filters.py``), ascending."""
+        query = f"SELECT p.key FROM passage p JOIN document d ON d.key = p.document WHERE {condition} ORDER BY p.key"  # noqa: S608
+        return _keys(self._db.execute(query, values).fetchall())
+
+    def _removed(self, since: int) -> Keys:
+        return _keys(self._db.execute("SELECT passage FROM removed WHERE generation > ?", (since,)).fetchall())
+
+    def _passages(self, column: str, values: Sequence[Any]) -> Iterator[StoredPassage]:
+        marks = ",".join("?" * len(values))
+        query = (
+            f'SELECT p.key, p.id, p.ordinal, p.start, p."end", p.labels, p.language, d.key FROM passage p '  # noqa: S608
+            f"JOIN document d ON d.key = p.document WHERE {column} IN ({marks})"
+        )
+        rows = self._db.execute(query, values).fetchall()
+        documents = self._documents({row[7] for row in rows})  # each text is read once, however many of its passages
+        for key, passage_id, ordinal, start, end, labels, language, document in rows:
+            spans = tuple(Span(*span) for span in json.loads(labels))
+            yield StoredPassage(key, passage_id, ordinal, start, end, spans, language, documents[document])
+
+    def _documents(self, keys: set[int]) -> dict[int, Document]:
+        query = f"SELECT {_DOCUMENT}, d.key FROM document d WHERE d.key IN ({','.join('?' * len(keys))})"  # noqa: S608
+        return {row[-1]: _document(row) for row in self._db.execute(query, sorted(keys))}
+
+
+def _document(row: Sequence[Any]) -> Document:
+    document_id, title, text, uri, date, metadata, media_type, pages, headings = row[:9]
+    return Document(
+        document_id, title, text, uri, date, json.loads(metadata), media_type,
+        tuple(json.loads(pages)), tuple(Heading(*heading) for heading in json.loads(headings)),
+    )  # fmt: skip
+
+
+def _failures(text: str | None) -> tuple[tuple[str, str], ...]:
+    return tuple((record, reason) for record, reason in json.loads(text or "[]"))
+
+
+def _tokens(codes: bytes, places: bytes, norms: bytes) -> TokenCodes:
+    at = np.frombuffer(places, dtype="<u2")
+    flat = np.frombuffer(codes, dtype=np.uint8)
+    return TokenCodes(flat.reshape(len(at), -1) if len(at) else NO_TOKENS.codes, at, np.frombuffer(norms, dtype="<f2"))
+
+
+def _terms(codes: bytes) -> Codes:
+    return np.frombuffer(codes, dtype="<u4")
+
+
+def _keys(rows: Sequence[Sequence[Any]]) -> Keys:
+    return np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows))
