@@ -15,13 +15,14 @@ from indexer.errors import PassagesError
 from indexer.explain import Explanation, explain, similar
 from indexer.ingest import put, reindex, remove
 from indexer.models import DEFAULT_MODEL
-from indexer.ranking import READINGS
+from indexer.ranking import READINGS, SIGNALS
 from indexer.search import Answer, Query, Result, search
 from indexer.sync import Summary, Sync
 
 __all__ = [
     "DEFAULT_MODEL",
     "READINGS",
+    "SIGNALS",
     "Answer",
     "Collection",
     "Document",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -100,6 +101,13 @@ class Collection:
                 if derived.generation == snapshot.generation:
                     yield View(snapshot, derived.vectors, derived.words)
                     return
+
+    def calibrate(self, constants: Mapping[str, float], wait_s: float = 10.0) -> None:
+        """Store what scores mean with this index's model (see :mod:`indexer.ranking`), for a model that ships without. Raises
+        :class:`ModelError` if the index was made with another model."""
+        contract = replace(self.encoder.contract, calibration=dict(constants))
+        with self.lock.held(wait_s), self.catalog.write() as writer:
+            writer.set_contract(contract)
 
     def fold_words(self, at_least: int = 1) -> None:
         """Move what is newest, if that is ``at_least`` so many passages, into the word index on disk, and what was deleted out

@@ -19,7 +19,6 @@ import numpy.typing as npt
 
 from indexer.models import DEFAULT_MODEL, ModelError, ModelFiles, locate
 from indexer.passages import CONTEXT_SHARE, SPLITTER_VERSION
-from indexer.ranking import CALIBRATIONS
 from indexer.terms import TERMS_VERSION, word_spans
 from indexer.tokens import CODE_FORMAT
 
@@ -50,7 +49,7 @@ class ModelContract:
     splitter: int
     codes: str = ""  # the format of token codes; "" in an index that has none
     terms: int = 0  # the version of what the word index counts
-    calibration: Mapping[str, float] | None = None  # see ranking.py; None where nobody has measured the model
+    calibration: Mapping[str, float] | None = None  # measured for this index (ranking.py); None: what ships with the model
 
     def same_vectors(self, other: ModelContract) -> bool:
         """Whether both give the same vectors, codes and terms: the name is only what a person calls the model, and what its
@@ -285,7 +284,6 @@ def _contract(files: ModelFiles, model: SentenceTransformer) -> ModelContract:
         splitter=SPLITTER_VERSION,
         codes=CODE_FORMAT,
         terms=TERMS_VERSION,
-        calibration=CALIBRATIONS.get(files.weights),
     )
 
 

@@ -10,10 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from indexer.encoder import ModelContract
 
 Floats = npt.NDArray[np.float64]
 Verdict = Literal["answered", "weak", "nothing", "uncalibrated"]
@@ -38,6 +41,11 @@ CALIBRATIONS: Mapping[str, Calibration] = json.loads(Path(__file__).with_name("c
 # What ranks where nothing was measured: a linear combination that held for one model is a fair guess for another's order,
 # but not for what its scores mean.
 FALLBACK: Calibration = next(iter(CALIBRATIONS.values()))
+
+
+def calibration_of(contract: ModelContract) -> Calibration | None:
+    """The constants of an index's model: measured for the index, else those that ship with the model; None if neither is."""
+    return contract.calibration or CALIBRATIONS.get(contract.weights)
 
 
 class Readings(NamedTuple):

@@ -14,7 +14,7 @@ from indexer.documents import Document
 from indexer.evidence import evidence, matches
 from indexer.filters import Condition, condition
 from indexer.question import Asked, QuestionError, occurs, parse
-from indexer.ranking import FALLBACK, READINGS, Calibration, Verdict, verdict, weights
+from indexer.ranking import FALLBACK, READINGS, Calibration, Verdict, calibration_of, verdict, weights
 from indexer.reading import Encoding, Question, encode, phrase_keys, read
 from indexer.records import Copy, Keys, StoredPassage
 from indexer.sentences import Span
@@ -124,14 +124,14 @@ def opened(collection: Collection, query: Query) -> Iterator[Session]:
         encoding = encode(encoder, asked)
     with collection.view() as view:
         collection.check_contract(view.snapshot, encoder)  # it may have been encoded again since the question was
-        calibration = encoder.contract.calibration or (view.snapshot.contract and view.snapshot.contract.calibration)
+        calibration = calibration_of(view.snapshot.contract or encoder.contract)
         with stages.timed("words"):
             question = read(encoding, view.words, view.snapshot.languages())
         with stages.timed("filter"):
             allowed = _allowed(view, encoding, conditions)
         weighing = weights(calibration or FALLBACK, query.readings)
         ranker = Ranker(view.snapshot, view.vectors, view.words, question, weighing, query.readings, allowed, stages)
-        yield Session(query, view, calibration or None, ranker)
+        yield Session(query, view, calibration, ranker)
 
 
 class Session(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +18,7 @@ from starlette.convertors import Convertor, register_url_convertor
 import indexer
 from indexer.documents import document_from_record
 from indexer.errors import UnreadableError
+from indexer.ranking import calibration_of
 from indexer.records import Counts
 from indexer.search import MAX_LIMIT, MAX_REACH
 from indexer.search import Query as Question
@@ -238,7 +240,7 @@ def _status(service: Service) -> StatusResponse:
         generation=generation,
         **counts._asdict(),
         exact=exact,
-        model=contract,
+        model=replace(contract, calibration=calibration_of(contract)) if contract else None,
     )
 
 

@@ -1,0 +1,179 @@
+"""Calibrate: the few constants that turn a model's signals into a score and a verdict, fitted on judged sets."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from eval.errors import EvalError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from eval.fitting import Floats, Judged, Pool
+    from eval.sets import JudgedSet, Question
+    from indexer import Answer, Collection
+
+QUESTIONS = 1000  # of a set, drawn with a fixed seed: more move no constant
+REMOVED = 300  # of these are asked a second time, with what answers them left out of the search
+SEED = 20_261_124
+# The verdict's bounds, as shares of questions: answerable ones that may be called "nothing", and ones whose answer was taken
+# out of the collection that may be called "answered". Every set counts alike.
+FALSE_REJECTS = 0.02
+FALSE_ACCEPTS = 0.05
+# What one question's results share: it ranks nothing, so it has no part in the first step of the fit.
+SHARED = ("unread",)
+
+
+class Asked(NamedTuple):
+    """A set's questions with their results, and those that were asked again without their answers."""
+
+    name: str
+    answerable: Pool
+    removed: Pool
+
+
+class Fit(NamedTuple):
+    """Constants by name; ``errors`` is each set's calibration error under a fit on the other sets."""
+
+    constants: dict[str, float]
+    errors: dict[str, float]
+
+
+def command(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Judged sets in BEIR layout.")],
+    index_folder: Annotated[Path, typer.Option("--index", metavar="FOLDER", help="Where the sets' indexes are kept.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    model: Annotated[str | None, typer.Option(help="A model's folder, or a name in the local cache.")] = None,
+    apply: Annotated[
+        Path | None, typer.Option(metavar="INDEX", help="Store the constants in this index, which was made with the model.")
+    ] = None,
+) -> None:
+    """Fit a model's constants on judged sets, and tell how far its probabilities are off on sets left out of the fit."""
+    from indexer import DEFAULT_MODEL, Collection, PassagesError
+
+    try:
+        asked = [_asked(folder, index_folder, model or DEFAULT_MODEL) for folder in folders]
+        found = fit(asked)
+        if apply:
+            with Collection(apply, model or DEFAULT_MODEL) as collection:
+                collection.calibrate(found.constants)
+    except (EvalError, PassagesError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+    typer.echo(json.dumps({"what": "calibrate", **found._asdict()}, indent=None if as_json else 2))
+
+
+def fit(asked: Sequence[Asked]) -> Fit:
+    """The constants, and the calibration error of each set left out of a fit on the others."""
+    names = _signal_names(asked)
+    errors = {}
+    for left_out in asked if len(asked) > 1 else ():
+        weights, bias = _weights([one for one in asked if one is not left_out], names)
+        errors[left_out.name] = round(_error(left_out.answerable, weights, bias), 4)
+    weights, bias = _weights(asked, names)
+    constants = dict(zip(names, weights.tolist(), strict=True)) | {"bias": bias} | _bounds(asked, weights, bias)
+    return Fit({name: round(float(value), 4) for name, value in constants.items()}, errors)
+
+
+def _asked(folder: Path, indexes: Path, model: str) -> Asked:
+    from eval.retrieval import opened
+    from eval.sets import read_set
+
+    judged = read_set(folder)
+    with opened(judged, indexes / judged.name, model) as (collection, told):
+        questions = list(judged.answerable)
+        if len(questions) > QUESTIONS:
+            questions = random.Random(SEED).sample(questions, QUESTIONS)  # noqa: S311
+        answerable = []
+        for question in questions:
+            answerable.append(_judged(collection, judged, question))
+            told("asking", len(answerable), len(questions))
+        removed = [_without_answers(collection, judged, question) for question in questions[:REMOVED]]
+    return Asked(judged.name, answerable, removed)
+
+
+def _judged(collection: Collection, judged: JudgedSet, question: Question) -> Judged:
+    """The question's first results, and which of them are relevant: a text is, if it is in one of its places."""
+    import numpy as np
+
+    from eval.credit import Hit, credit_of
+    from eval.fitting import Judged
+
+    answer, credit, relevant = _ask(collection, question.text), credit_of(judged), judged.relevant[question.id]
+    places = [(one.passage, *one.also_in) for one in answer.results]
+    hits = [[Hit(place.document.id, place.start, place.end) for place in some] for some in places]
+    labels = [any(unit in relevant for hit in some for unit in credit(hit)) for some in hits]
+    return Judged(_signals(answer), np.array(labels, dtype=bool))
+
+
+def _without_answers(collection: Collection, judged: JudgedSet, question: Question) -> Judged:
+    """The question's results when the documents that answer it are left out: none of them is relevant."""
+    import numpy as np
+
+    from eval.fitting import Judged
+
+    documents = judged.documents_of(judged.relevant[question.id])
+    answer = _ask(collection, question.text, {"id": {"not": sorted(documents)}})
+    return Judged(_signals(answer), np.zeros(len(answer.results), dtype=bool))
+
+
+def _ask(collection: Collection, question: str, where: dict[str, Any] | None = None) -> Answer:
+    from indexer import Query, search
+
+    return search(collection, Query(question, limit=100, filter=where or {}, explain=True))
+
+
+def _signals(answer: Answer) -> Floats:
+    import numpy as np
+
+    return np.array([list((one.signals or {}).values()) for one in answer.results], np.float64)
+
+
+def _weights(asked: Sequence[Asked], names: Sequence[str]) -> tuple[Floats, float]:
+    from eval.fitting import direction, scale
+
+    pools = [one.answerable for one in asked]
+    return scale(pools, direction(pools), [names.index(name) for name in SHARED])
+
+
+def _error(pool: Pool, weights: Floats, bias: float) -> float:
+    import numpy as np
+
+    from eval.fitting import DEPTH, calibration_error, ranked
+
+    firsts = [ranked(one, weights) for one in pool]
+    chances = np.concatenate([_chance(one.signals[:DEPTH] @ weights + bias) for one in firsts])
+    return calibration_error(chances, np.concatenate([one.relevant[:DEPTH] for one in firsts]))
+
+
+def _bounds(asked: Sequence[Asked], weights: Floats, bias: float) -> dict[str, float]:
+    """The verdict's bounds on the best score: quantiles over questions, averaged over sets."""
+    import numpy as np
+
+    def best(pool: Pool) -> Floats:
+        return np.array([_chance(float((one.signals @ weights).max()) + bias) for one in pool if len(one.relevant)])
+
+    nothing = np.mean([np.quantile(best(one.answerable), FALSE_REJECTS) for one in asked])
+    answered = np.mean([np.quantile(best(one.removed), 1 - FALSE_ACCEPTS) for one in asked])
+    return {"nothing": float(min(nothing, answered)), "answered": float(answered)}
+
+
+def _chance(logits: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    import numpy as np
+
+    return np.asarray(1 / (1 + np.exp(-logits)))
+
+
+def _signal_names(asked: Sequence[Asked]) -> list[str]:
+    from indexer import SIGNALS
+
+    width = {one.signals.shape[1] for some in asked for one in some.answerable if len(one.relevant)}
+    if width != {len(SIGNALS)}:
+        raise EvalError("a set has no results to fit on; index it first, or leave it out")
+    return list(SIGNALS)
