@@ -42,6 +42,8 @@ _OPERATOR = regex.compile(
 # The punctuation at a word's end is not the word's, but C# and 50% are written with theirs.
 _WORD = regex.compile(rf"[^{_BREAKS}]*(?:[^{_BREAKS}\p{{P}}]|[#%])")
 _PUNCTUATION = regex.compile(rf"[\p{{P}}--[\p{{Ps}}{_OPENING}]]*+", regex.V1)
+# Many put their sentence's punctuation inside the quotes: called "the Methodists?" asks for the words alone.
+_SENTENCE_MARKS = " \t\n.,;:!?…。，、；：！？؟،"
 _SPACES = regex.compile(r"\s*+")
 _CONTENT = regex.compile(r"[^\p{P}\s\p{Cc}\p{Cf}]")
 _DATE = regex.compile(r"([0-9]{4})(?:([-/])([0-9]{2})(?:\2([0-9]{2}))?)?")
@@ -151,7 +153,7 @@ def _quoted(question: str, start: int, last: dict[str, int]) -> _Part | None:
     closing = _closing(question, opening, last)
     if closing is None:
         return None
-    phrase = question[opening + 1 : closing].strip()
+    phrase = question[opening + 1 : closing].rstrip(_SENTENCE_MARKS).strip()
     if excluded:
         return _Part("excluded", start, _past_punctuation(question, closing + 1), phrase)
     return _Part("phrase", start, closing + 1, phrase)
