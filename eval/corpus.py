@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from eval.errors import EvalError
@@ -40,6 +40,19 @@ def corpus_files(judged: JudgedSet, named: Sequence[Path], work: Path) -> list[P
         lengths |= text_lengths(seed)
     check(judged, lengths)
     return files
+
+
+def without(file: Path, removed: Collection[str], work: Path) -> Path:
+    """A copy of a JSON-lines file in ``work`` that lacks the documents ``removed``; the file itself if it holds none of them."""
+    kept = [record for _, record in json_lines(file) if str(record.get("_id", record.get("id"))) not in removed]
+    target = work / f"kept-{file.name}"
+    text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in kept)
+    if not removed or len(kept) == len(text_lengths(file)):
+        return file
+    work.mkdir(parents=True, exist_ok=True)
+    if not target.exists() or target.read_text(encoding="utf-8") != text:
+        target.write_text(text, encoding="utf-8")
+    return target
 
 
 def text_lengths(path: Path) -> dict[str, int]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from eval.sets import Paragraph
+from eval.sets import JudgedSet, Paragraph
 
 
 class Hit(NamedTuple):
@@ -16,7 +16,20 @@ class Hit(NamedTuple):
     end: int
 
 
+if TYPE_CHECKING:
+    from indexer import Result
+
 Credit = Callable[[Hit], Sequence[str]]
+
+
+def credit_of(judged: JudgedSet) -> Credit:
+    """How the set gives credit."""
+    return by_document if judged.paragraphs is None else by_paragraph(judged.paragraphs)
+
+
+def places(result: Result) -> list[Hit]:
+    """A result's passage, then the other places of the same text, which it names: as if they had been returned after it."""
+    return [Hit(one.document.id, one.start, one.end) for one in (result.passage, *result.also_in)]
 
 
 def by_document(hit: Hit) -> Sequence[str]:

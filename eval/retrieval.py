@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from eval.errors import EvalError
+from eval.indexes import Told, opened
+from eval.shell import AsJson, Corpus, Folder, IndexFolder, Model, errors, model_of
 
 if TYPE_CHECKING:  # these are loaded when they are first used: --help must be instant
     from eval.credit import Credit
     from eval.measures import Estimate, Floats
     from eval.sets import JudgedSet, Question
-    from indexer import Collection, Summary
+    from indexer import Collection, Result
 
 PAGE = 100  # passages a search call returns at most
 REACH = 1000  # and how far down they can be asked for: offset + limit
-
-Told = Callable[[str, int, int], None]  # what is done, how much of it, and of how much
+SHOWN = 3  # results of each question that a report can show
+SHOWN_CHARS = 300
 
 
 class Asked(NamedTuple):
-    """A question's ranking of judged units, best first, and how long its first search call took."""
+    """A question's ranking of judged units, best first, how long its first search call took, and its first results."""
 
     units: list[str]
     took_ms: float
+    first: tuple[Result, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +69,12 @@ class Report:
     measures: dict[str, Estimate]
     by_kind: dict[str, Kind] | None
     took_ms: Times
+    per_question: list[dict[str, Any]]
 
-    def as_json(self) -> dict[str, Any]:
-        """The outcome as JSON values, measures to 4 digits and times to 2."""
-        plain = {
+    def as_json(self, per_question: bool = False) -> dict[str, Any]:
+        """The outcome as JSON values, measures to 4 digits and times to 2; each question too, if so asked."""
+        plain: dict[str, Any] = {
+            "what": "retrieval",
             "set": self.set,
             **asdict(self.corpus),
             "questions": self.questions,
@@ -83,36 +85,44 @@ class Report:
             plain["by_kind"] = {
                 kind: {"questions": count, **_plain(measures)} for kind, (count, measures) in self.by_kind.items()
             }
-        return plain | {"took_ms": {name: round(value, 2) for name, value in asdict(self.took_ms).items()}}
+        plain["took_ms"] = {name: round(value, 2) for name, value in asdict(self.took_ms).items()}
+        return plain | ({"per_question": self.per_question} if per_question else {})
 
 
-def ask(collection: Collection, question: str, credit: Credit) -> Asked:
+def ask(collection: Collection, question: str, credit: Credit, readings: tuple[str, ...] | None = None) -> Asked:
     """Search page by page until as many units are ranked as any measure looks at, or no more passages can be had."""
-    from eval.credit import Hit, ranking
+    from eval.credit import places, ranking
     from eval.measures import DEPTH
-    from indexer import Query, search
+    from indexer import READINGS, Query, search
 
-    hits: list[Hit] = []
+    results: list[Result] = []
     units: list[str] = []
     took_ms = 0.0
     for offset in range(0, REACH, PAGE):
-        answer = search(collection, Query(question, limit=PAGE, offset=offset))
+        answer = search(collection, Query(question, limit=PAGE, offset=offset, readings=readings or READINGS))
         took_ms = took_ms or answer.took_ms
-        hits += [Hit(one.passage.document.id, one.passage.start, one.passage.end) for one in answer.results]
-        units = ranking(hits, credit)
+        results += answer.results
+        units = ranking([hit for one in results for hit in places(one)], credit)
         if len(units) >= DEPTH or len(answer.results) < PAGE:
             break
-    return Asked(units[:DEPTH], took_ms)
+    return Asked(units[:DEPTH], took_ms, tuple(results[:SHOWN]))
 
 
-def measure(collection: Collection, judged: JudgedSet, unread: int = 0, told: Told = lambda *_: None) -> Report:
+def measure(
+    collection: Collection,
+    judged: JudgedSet,
+    unread: int = 0,
+    told: Told = lambda *_: None,
+    readings: tuple[str, ...] | None = None,
+) -> Report:
     """Ask every answerable question, one at a time. Raises :class:`indexer.PassagesError`."""
+    from eval.credit import credit_of
     from eval.measures import estimate, per_question
 
-    credit, questions = _credit(judged), judged.answerable
+    credit, questions = credit_of(judged), judged.answerable
     asked: dict[str, Asked] = {}
     for question in questions:
-        asked[question.id] = ask(collection, question.text, credit)
+        asked[question.id] = ask(collection, question.text, credit, readings)
         told("asking", len(asked), len(questions))
     values = per_question({question: one.units for question, one in asked.items()}, judged.judgements)
     return Report(
@@ -123,111 +133,51 @@ def measure(collection: Collection, judged: JudgedSet, unread: int = 0, told: To
         measures={name: estimate(some) for name, some in values.items()},
         by_kind=_by_kind(questions, values),
         took_ms=_times([one.took_ms for one in asked.values()]),
+        per_question=[
+            _told(one, asked[one.id], {name: some[at] for name, some in values.items()}) for at, one in enumerate(questions)
+        ],
     )
 
 
-def index(collection: Collection, files: Sequence[Path], told: Told = lambda *_: None) -> Summary:
-    """Bring the collection up to date with ``files``.
-
-    Raises :class:`EvalError`, with nothing changed, if it holds other documents, which would be searched too.
-    """
-    from indexer import Sync
-
-    if others := _others(collection, files):
-        raise EvalError(
-            f"the index in {collection.folder} holds {others} documents that are not of this set; "
-            "name another folder with --index, or name their file with --corpus to search them too"
-        )
-    return Sync(collection, lambda one: told("indexing", one.done_bytes, one.total_bytes)).run(files)
-
-
-def _others(collection: Collection, files: Sequence[Path]) -> int:
-    """How many of the collection's documents came from elsewhere than ``files``."""
-    paths = {str(file.resolve()) for file in files}
-    with collection.view() as view:
-        ours = [source.key for source in view.snapshot.sources() if source.path in paths]
-        return view.snapshot.counts().documents - sum(len(view.snapshot.documents_of(key)) for key in ours)
+def _told(question: Question, asked: Asked, values: dict[str, Any]) -> dict[str, Any]:
+    """A question's outcome for a report."""
+    first = [
+        {
+            "document": one.passage.document.id, "start": one.passage.start, "end": one.passage.end,
+            "score": one.score, "text": one.passage.text[:SHOWN_CHARS],
+        }
+        for one in asked.first
+    ]  # fmt: skip
+    measured = {name: round(float(value), 4) for name, value in values.items()}
+    return {"id": question.id, "text": question.text, "kind": question.kind, **measured, "first": first}
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A judged set in BEIR layout.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    index_folder: Annotated[
-        Path | None, typer.Option("--index", metavar="FOLDER", help="Keep the index here, for the next run.")
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="A model's folder, or a name in the local cache.")] = None,
-    corpus: Annotated[
-        list[Path] | None, typer.Option(metavar="PATH", help="JSON lines, or a folder of them, to search too. Repeatable.")
-    ] = None,
+    folder: Folder,
+    as_json: AsJson = False,
+    index_folder: IndexFolder = None,
+    model: Model = None,
+    corpus: Corpus = None,
+    per_question: Annotated[
+        bool, typer.Option("--per-question", help="Put each question into the JSON, with what was returned.")
+    ] = False,
 ) -> None:
     """Measure nDCG@10, success@1, recall@100 and MRR over a judged set's questions."""
-    from indexer import DEFAULT_MODEL, PassagesError
-
-    try:
-        report = run(folder, index_folder, model or DEFAULT_MODEL, corpus or [])
-    except (EvalError, PassagesError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
+    with errors():
+        report = run(folder, index_folder, model_of(model), corpus or [])
     if as_json:
-        typer.echo(json.dumps(report.as_json()))
+        typer.echo(json.dumps(report.as_json(per_question)))
     else:
         _show(report)
 
 
 def run(folder: Path, index_folder: Path | None, model: str, named: Sequence[Path]) -> Report:
     """Read, index and measure the set in ``folder``. Raises :class:`EvalError`, :class:`indexer.PassagesError`."""
-    from eval.corpus import corpus_files
     from eval.sets import read_set
-    from indexer import Collection
 
     judged = read_set(folder)
-    with _kept_or_temporary(index_folder) as place, _progress() as told:
-        collection = Collection(place, model, create=True)  # first, since only an empty folder becomes an index
-        try:
-            files = corpus_files(judged, named, place)
-            summary = index(collection, files, told)
-            for one in summary.failed[:5]:
-                typer.echo(f"not indexed: {one.path} {one.record}: {one.reason}", err=True)
-            return measure(collection, judged, len(summary.failed), told)
-        finally:
-            collection.close()
-
-
-@contextmanager
-def _kept_or_temporary(folder: Path | None) -> Iterator[Path]:
-    if folder is not None:
-        yield folder
-        return
-    with TemporaryDirectory(prefix="passages-eval-") as temporary:
-        yield Path(temporary)
-
-
-@contextmanager
-def _progress() -> Iterator[Told]:
-    """Bars on standard error, so that standard output holds the outcome alone."""
-    from rich.console import Console
-    from rich.progress import Progress, TaskID
-
-    tasks: dict[str, TaskID] = {}
-    bars = Progress(console=Console(stderr=True))
-
-    def told(what: str, done: int, total: int) -> None:
-        if what not in tasks:
-            tasks[what] = bars.add_task(what)
-            bars.start()  # not before, so that an early error stands alone
-        bars.update(tasks[what], completed=done, total=total)
-
-    try:
-        yield told
-    finally:
-        if tasks:
-            bars.stop()
-
-
-def _credit(judged: JudgedSet) -> Credit:
-    from eval.credit import by_document, by_paragraph
-
-    return by_document if judged.paragraphs is None else by_paragraph(judged.paragraphs)
+    with opened(judged, index_folder, model, named) as (collection, unread, told):
+        return measure(collection, judged, unread, told)
 
 
 def _corpus(collection: Collection, unread: int) -> Corpus:

@@ -6,7 +6,7 @@ BEIR layout: ``queries.jsonl``, ``qrels/test.tsv`` or ``qrels.tsv`` with a heade
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,8 +51,23 @@ class JudgedSet(NamedTuple):
     @property
     def answerable(self) -> tuple[Question, ...]:
         """The questions with a relevant judgement; the others cannot be part of a retrieval measure."""
-        relevant = {judgement.question for judgement in self.judgements if judgement.grade > 0}
+        relevant = self.relevant
         return tuple(question for question in self.questions if question.id in relevant)
+
+    @property
+    def relevant(self) -> Mapping[str, frozenset[str]]:
+        """The units that are relevant to each question, for those that have any."""
+        units: dict[str, set[str]] = {}
+        for question, unit, grade in self.judgements:
+            if grade > 0:
+                units.setdefault(question, set()).add(unit)
+        return {question: frozenset(some) for question, some in units.items()}
+
+    def documents_of(self, units: Collection[str]) -> frozenset[str]:
+        """The documents that these units are, or lie in."""
+        if self.paragraphs is None:
+            return frozenset(units)
+        return frozenset(one.document for some in self.paragraphs.values() for one in some if one.id in units)
 
 
 def read_set(folder: Path) -> JudgedSet:

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from indexer.ranking import Readings, score, signals
+from indexer.ranking import SIGNALS, Readings, score, signals
 from indexer.reading import Question
 from indexer.records import Candidate, Keys
 from indexer.snapshot import Snapshot
@@ -40,9 +41,14 @@ class Scored(NamedTuple):
 
     candidate: Candidate
     score: float
-    signals: Mapping[str, float]
-    held: tuple[bool, ...]  # which of the question's words it has
+    values: npt.NDArray[np.float64]  # of its signals, in the order of SIGNALS
+    held: npt.NDArray[np.bool_]  # which of the question's words it has
     ranks: Ranks
+
+    @property
+    def signals(self) -> dict[str, float]:
+        """Its signals by name."""
+        return dict(zip(SIGNALS, self.values.tolist(), strict=True))
 
 
 class Stages:
@@ -96,16 +102,15 @@ class Ranker(NamedTuple):
         readings, held = self._readings(found)
         with self.stages.timed("rank"):
             values = signals(readings, self.question.readable)
-            scores = score(values, self.weights)
-            place = {key: rank for rank, key in enumerate(near, 1)}, {key: rank for rank, key in enumerate(matching, 1)}
-            rows = [
-                Scored(
-                    one, round(float(scores[at]), 6), {name: float(some[at]) for name, some in values.items()},
-                    tuple(held[at].tolist()), Ranks(place[0].get(one.key), place[1].get(one.key)),
-                )
+            scores = score(values, self.weights).round(6).tolist()
+            rows = np.column_stack([values[name] for name in SIGNALS])
+            first = {key: rank for rank, key in enumerate(near, 1)}
+            second = {key: rank for rank, key in enumerate(matching, 1)}
+            scored = [
+                Scored(one, scores[at], rows[at], held[at], Ranks(first.get(one.key), second.get(one.key)))
                 for at, one in enumerate(found)
-            ]  # fmt: skip
-            return sorted(rows, key=lambda row: (-row.score, row.candidate.id))
+            ]
+            return sorted(scored, key=lambda row: (-row.score, row.candidate.id))
 
     def _lists(self, count: int) -> tuple[list[int], list[int]]:
         """The best keys of each list; tokens alone have none of their own and take both."""
@@ -116,7 +121,7 @@ class Ranker(NamedTuple):
             matching = self.words.matching(self.question.codes, count, self.allowed)
         return near.tolist(), matching.tolist()
 
-    def _readings(self, found: Sequence[Candidate]) -> tuple[Readings, np.ndarray[tuple[int, int], np.dtype[np.bool_]]]:
+    def _readings(self, found: Sequence[Candidate]) -> tuple[Readings, npt.NDArray[np.bool_]]:
         keys = np.fromiter((one.key for one in found), np.int64, len(found))
         with self.stages.timed("cosines"):
             cosines = np.clip(self.vectors.cosines(self.question.tokens.pooled, keys), -1, 1)
@@ -127,10 +132,12 @@ class Ranker(NamedTuple):
             tokens = self._tokens(found)
         return Readings(cosines, tokens.maxsim, tokens.sentence, words, coverage.astype(np.float32)), held
 
-    def _words(self, found: Sequence[Candidate]) -> tuple[Floats, np.ndarray[tuple[int, int], np.dtype[np.bool_]]]:
+    def _words(self, found: Sequence[Candidate]) -> tuple[Floats, npt.NDArray[np.bool_]]:
         """BM25 over its possible maximum, float32 [n], and which words each passage holds, bool [n, w]."""
         groups = [word.codes for word in self.question.words]
-        scores, held = bm25([one.terms for one in found], groups, self.question.rarity, self.words.mean_length)
+        lengths = np.fromiter((len(one.terms) for one in found), np.int64, len(found))
+        codes = np.concatenate([one.terms for one in found]) if found else np.empty(0, np.uint32)
+        scores, held = bm25(codes, lengths, groups, self.question.rarity, self.words.mean_length)
         return scores / max(possible(self.question.rarity), 1e-9), held
 
     def _tokens(self, found: Sequence[Candidate]) -> TokenSignals:

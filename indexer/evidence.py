@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from indexer.question import occurs
 from indexer.reading import Question
 from indexer.records import StoredPassage
 from indexer.sentences import Span, sentences
-from indexer.terms import Term, terms
+from indexer.terms import Term
 from indexer.tokens import TokenCodes, sentence_scores
 
 # A sentence's share of the question's words, beside its MaxSim: with it one more sentence in a hundred is right (squad-dev).
 _COVERAGE = 0.25
 
 
-def matches(question: Question, passage: StoredPassage, language: str) -> tuple[Span, ...]:
-    """The words of the passage that the question has too, and its phrases, as characters of the document's text."""
-    text = passage.text
+def matches(question: Question, passage: StoredPassage, found: Sequence[Term]) -> tuple[Span, ...]:
+    """The words of the passage, which are ``found``, that the question has too, and its phrases, as characters of the
+    document's text."""
     codes = set(question.codes)
-    found = [Span(term.start, term.end) for term in terms(text, language) if term.code in codes]
-    found += [Span(*span) for phrase in question.asked.phrases for span in occurs(phrase, text)]
-    return tuple(Span(start + passage.start, end + passage.start) for start, end in _joined(found))
+    spans = [Span(term.start, term.end) for term in found if term.code in codes]
+    spans += [Span(*span) for phrase in question.asked.phrases for span in occurs(phrase, passage.text)]
+    return tuple(Span(start + passage.start, end + passage.start) for start, end in _joined(spans))
 
 
-def evidence(question: Question, passage: StoredPassage, tokens: TokenCodes, language: str) -> Span | None:
+def evidence(question: Question, passage: StoredPassage, tokens: TokenCodes, found: Sequence[Term]) -> Span | None:
     """The sentence that carries the answer, as characters of the document's text: the one with the greatest MaxSim over its own
-    tokens plus a share of the question's words; the first of equals. None where the model reads nothing in the passage."""
+    tokens plus a share of the question's words, of the passage's words ``found``; the first of equals. None where neither
+    tells anything."""
     text = passage.text
     spans = sentences(text)
-    held = _coverage(question, spans, terms(text, language))
+    held = _coverage(question, spans, found)
     scores = question.readable * sentence_scores(question.tokens, tokens, spans) + (_COVERAGE + 1 - question.readable) * held
     if not spans or scores.max() <= 0:
         return None
@@ -39,15 +42,16 @@ def evidence(question: Question, passage: StoredPassage, tokens: TokenCodes, lan
     return Span(best.start + passage.start, best.end + passage.start)
 
 
-def _coverage(question: Question, spans: Sequence[Span], found: Sequence[Term]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _coverage(question: Question, spans: Sequence[Span], found: Sequence[Term]) -> npt.NDArray[np.float64]:
     """Each sentence's share of the question's words, weighted by rarity, float64 [s]."""
     total = float(question.rarity.sum()) or 1.0
-    shares = np.zeros(len(spans))
-    for number, span in enumerate(spans):
-        codes = {term.code for term in found if span.start <= term.start < span.end}
-        held = [not codes.isdisjoint(word.codes) for word in question.words]
-        shares[number] = float(question.rarity[held].sum()) / total
-    return shares
+    asked = {code: number for number, word in enumerate(question.words) for code in word.codes}
+    begins = [span.start for span in spans]
+    held = np.zeros((len(spans), len(question.words)))
+    for term in found:
+        if (word := asked.get(term.code)) is not None:
+            held[bisect_right(begins, term.start) - 1, word] = 1
+    return np.asarray(held @ question.rarity / total)
 
 
 def _joined(spans: Iterable[Span]) -> list[Span]:

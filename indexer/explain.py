@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -96,17 +96,18 @@ def _dropped_before(session: Session, passage: StoredPassage) -> _Verdict | None
 
 def _ranked(session: Session, row: Scored) -> _Verdict:
     query = session.query
-    everything = session._replace(query=_unbounded(query)).hits(query.offset + query.limit)
+    everything = session._replace(query=replace(query, min_score=0.0)).hits(query.offset + query.limit)
     for rank, hit in enumerate(everything, 1):
-        if hit.scored.candidate.key == row.candidate.key:
-            return _placed(query, hit, rank)
-        if any(copy.key == row.candidate.key for copy in hit.copies):
-            shown = hit.scored.candidate.id
-            return _Verdict("duplicate", f"its text is the same as that of {shown}, whose also_in names it", rank)
+        if hit.scored.candidate.content == row.candidate.content:
+            return _placed(session, hit, rank, row)
     return _unplaced(session, row)
 
 
-def _placed(query: Query, hit: Hit, rank: int) -> _Verdict:
+def _placed(session: Session, hit: Hit, rank: int, row: Scored) -> _Verdict:
+    """Its text is among those ranked down to the page's end."""
+    query, (shown,) = session.query, session.results([hit])
+    if shown.passage.key != row.candidate.key:
+        return _Verdict("duplicate", f"its text is the same as that of {shown.passage.id}, whose also_in names it", rank)
     if hit.scored.score < query.min_score:
         return _Verdict("min_score", f"its score is below min_score, {query.min_score}", rank)
     if rank <= query.offset:
@@ -124,12 +125,6 @@ def _unplaced(session: Session, row: Scored) -> _Verdict:
     if among:
         return _Verdict("rank", f"its score puts it beyond place {last}: ask for more with limit or offset")
     return _Verdict("candidates", f"neither its vector nor its words are among the best {FIRST_BLOCK} of their list")
-
-
-def _unbounded(query: Query) -> Query:
-    from dataclasses import replace
-
-    return replace(query, min_score=0.0)
 
 
 def _ranks(session: Session, row: Scored) -> Ranks:

@@ -18,6 +18,7 @@ from indexer.ranking import FALLBACK, READINGS, Calibration, Verdict, calibratio
 from indexer.reading import Encoding, Question, encode, phrase_keys, read
 from indexer.records import Copy, Keys, StoredPassage
 from indexer.sentences import Span
+from indexer.terms import terms
 
 MAX_LIMIT = 100
 MAX_REACH = 1000  # offset + limit
@@ -87,12 +88,10 @@ class Answer:
 
 
 class Hit(NamedTuple):
-    """A distinct text in the ranking: its best passage, the passages that are copies of it, and, when grouped, how many more
-    passages of its document stand below it."""
+    """A distinct text in the ranking: its best passage and, when grouped, how many more passages of its document were there."""
 
     scored: Scored
-    copies: tuple[Copy, ...]
-    others: int | None
+    others: int | None = None
 
 
 def search(collection: Collection, query: Query) -> Answer:
@@ -163,34 +162,34 @@ class Session(NamedTuple):
 
     def results(self, hits: Sequence[Hit]) -> Iterator[Result]:
         """The hits as they are returned."""
-        keys = {hit.scored.candidate.key for hit in hits} | {copy.key for hit in hits for copy in hit.copies}
+        copies = self.view.snapshot.copies({hit.scored.candidate.content for hit in hits})
+        shown = [self._with_copies(hit, copies[hit.scored.candidate.content]) for hit in hits]
+        keys = {hit.scored.candidate.key for hit, _ in shown} | {copy.key for _, some in shown for copy in some}
         passages = self.view.snapshot.passages(sorted(keys))
-        for hit in hits:
-            yield self._result(hit, passages)
+        for hit, some in shown:
+            yield self._result(hit, passages, [passages[copy.key] for copy in some])
 
     def verdict(self, hits: Sequence[Hit]) -> Verdict:
         """What the best passage says, whatever page is shown."""
         return verdict(hits[0].scored.score if hits else None, self.calibration)
 
     def _distinct(self, block: Sequence[Scored], texts: set[bytes]) -> list[Hit]:
-        """Each text of the block once, with its copies; those of ``texts`` were there before."""
+        """Each text of the block once; those of ``texts`` were there before."""
         firsts: dict[bytes, Scored] = {}
-        with self.ranker.stages.timed("rank"):
-            for row in block:
-                if row.candidate.content not in texts:
-                    firsts.setdefault(row.candidate.content, row)
-            copies = self.view.snapshot.copies(firsts)
+        for row in block:
+            if row.candidate.content not in texts:
+                firsts.setdefault(row.candidate.content, row)
         texts.update(firsts)
-        kept = self._verified(list(firsts.values()))
-        return [self._with_copies(row, copies[row.candidate.content]) for row in kept]
+        return [Hit(row) for row in self._verified(list(firsts.values()))]
 
-    def _with_copies(self, row: Scored, copies: Sequence[Copy]) -> Hit:
-        """Of passages with the same text and context, which tie, the first by id stands for all, candidate or not."""
-        allowed = self.ranker.allowed
+    def _with_copies(self, hit: Hit, copies: Sequence[Copy]) -> tuple[Hit, list[Copy]]:
+        """The hit and the other passages with its text. Of those that share its context too, which tie, the first by id stands
+        for all, candidate or not."""
+        allowed, row = self.ranker.allowed, hit.scored
         shown = [copy for copy in copies if allowed is None or _contains(allowed, copy.key)]
         best = next((copy for copy in shown if copy.input == row.candidate.input), None)
         candidate = row.candidate._replace(key=best.key, id=best.id) if best else row.candidate
-        return Hit(row._replace(candidate=candidate), tuple(copy for copy in shown if copy.key != candidate.key), None)
+        return hit._replace(scored=row._replace(candidate=candidate)), [copy for copy in shown if copy.key != candidate.key]
 
     def _verified(self, rows: list[Scored]) -> list[Scored]:
         """Those that hold every phrase verbatim, and nothing excluded."""
@@ -210,15 +209,16 @@ class Session(NamedTuple):
         documents.update(groups)
         return [group[0]._replace(others=len(group) - 1) for group in fresh]
 
-    def _result(self, hit: Hit, passages: Mapping[int, StoredPassage]) -> Result:
+    def _result(self, hit: Hit, passages: Mapping[int, StoredPassage], copies: Sequence[StoredPassage]) -> Result:
         row, question = hit.scored, self.question
         passage = passages[row.candidate.key]
+        found = terms(passage.text, passage.language)
         result = Result(
             passage,
             row.score,
-            evidence(question, passage, row.candidate.tokens, passage.language),
-            matches(question, passage, passage.language),
-            tuple(passages[copy.key] for copy in hit.copies),
+            evidence(question, passage, row.candidate.tokens, found),
+            matches(question, passage, found),
+            tuple(copies),
             hit.others,
         )
         if not self.query.explain:
@@ -235,7 +235,7 @@ def matched_terms(question: Question, row: Scored) -> tuple[MatchedTerm, ...]:
     """The question's words with their idf, and whether the passage has them."""
     text = question.asked.text
     return tuple(
-        MatchedTerm(text[word.start : word.end], round(float(weight), 4), held)
+        MatchedTerm(text[word.start : word.end], round(float(weight), 4), bool(held))
         for word, weight, held in zip(question.words, question.rarity, row.held, strict=True)
     )
 

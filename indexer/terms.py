@@ -51,7 +51,12 @@ class Term(NamedTuple):
 
 def terms(text: str, language: str) -> list[Term]:
     """The terms of ``text`` in order. ``language`` is Snowball's name of the stemmer for words in Latin script."""
-    found = [term for match in _WORD.finditer(text) for term in _of_match(match, language)]
+    found: list[Term] = []
+    for match in _WORD.finditer(text):
+        if match.lastgroup is None:  # a word
+            found.append(Term(term_code(match[0], language), *match.span()))
+        else:
+            found += _pairs(match[0], match.start())
     return found or [Term(_code(match[0]), *match.span()) for match in _SYMBOL.finditer(text)]
 
 
@@ -74,16 +79,11 @@ def language_of(text: str) -> str:
     return best if scores[best] else DEFAULT
 
 
-def _of_match(match: regex.Match[str], language: str) -> Iterator[Term]:
-    start, end = match.span()
-    if match["run"] is None:
-        yield Term(term_code(match[0], language), start, end)
-    elif end - start == 1:
-        yield Term(_code(_folded(match[0])), start, end)
-    else:
-        run = match[0]
-        for at in range(len(run) - 1):
-            yield Term(_code(_folded(run[at : at + 2])), start + at, start + at + 2)
+def _pairs(run: str, start: int) -> Iterator[Term]:
+    """Terms of a run of a script that writes no space between words: each pair of characters, or a lone one."""
+    size = min(2, len(run))
+    for at in range(len(run) - size + 1):
+        yield Term(_code(_folded(run[at : at + size])), start + at, start + at + size)
 
 
 @lru_cache(maxsize=1 << 17)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import tantivy
 
 Keys = npt.NDArray[np.int64]
+Lengths = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
 
@@ -54,29 +55,22 @@ def possible(rarity: Floats) -> float:
 
 
 def bm25(
-    passages: Sequence[Codes], groups: Sequence[Sequence[int]], rarity: Floats, mean_length: float
+    codes: Codes, lengths: Lengths, groups: Sequence[Sequence[int]], rarity: Floats, mean_length: float
 ) -> tuple[Floats, Bools]:
     """BM25 of n passages float32 [n], and which of w words each holds, bool [n, w].
 
-    A word is a group of codes, which count as one term. ``rarity`` float32 [w] is each word's idf.
+    ``codes`` are the passages' terms, one after the other, and ``lengths`` int64 [n] how many each has, its divider included.
+    A word is a group of codes, which count as one term; ``rarity`` float32 [w] is each word's idf.
     """
-    counts = np.zeros((len(passages), len(groups)), np.float32)
-    codes = np.array([code for group in groups for code in group], np.uint32)
-    if len(codes) and passages:
-        of = np.array([number for number, group in enumerate(groups) for _ in group])
-        order = np.argsort(codes, kind="stable")
-        flat = np.concatenate(passages)
-        lengths = np.fromiter(map(len, passages), np.int64, len(passages))
-        for low in _runs(codes[order]):  # the same code may be in several groups: each run asks once for each
-            sorted_codes, owners = codes[order][low], of[order][low]
-            at = np.minimum(np.searchsorted(sorted_codes, flat), len(sorted_codes) - 1)
-            found = np.flatnonzero(sorted_codes[at] == flat)
-            rows = np.repeat(np.arange(len(passages)), lengths)[found]
-            np.add.at(counts, (rows, owners[at[found]]), 1)
-    sizes = np.fromiter((_length(codes) for codes in passages), np.float32, len(passages))
-    norms = K1 * (1 - B + B * sizes / mean_length)
+    counts = np.zeros((len(lengths), len(groups)), np.float32)
+    ends = np.cumsum(lengths)
+    for word, group in enumerate(groups):
+        for code in group:
+            rows = np.searchsorted(ends, np.flatnonzero(codes == code), side="right")
+            counts[:, word] += np.bincount(rows, minlength=len(lengths))
+    norms = K1 * (1 - B + B * (lengths - 1) / mean_length)
     weighed = counts * (K1 + 1) / (counts + norms[:, None])
-    return (weighed @ rarity.astype(np.float32)).astype(np.float32), counts > 0
+    return (weighed @ rarity.astype(np.float64)).astype(np.float32), counts > 0
 
 
 class _Disk(NamedTuple):
@@ -90,10 +84,15 @@ class _Disk(NamedTuple):
 
 
 class _Tail(NamedTuple):
-    """Passages in memory: ``keys`` ascending, and the terms of each."""
+    """Passages in memory: ``keys`` ascending, their terms one after the other, and how many each has."""
 
     keys: Keys
-    terms: tuple[Codes, ...]
+    codes: Codes
+    lengths: Lengths
+
+    def terms(self) -> list[Codes]:
+        """The terms of each passage."""
+        return np.split(self.codes, np.cumsum(self.lengths)[:-1]) if len(self.keys) else []
 
 
 class Words(NamedTuple):
@@ -108,7 +107,8 @@ class Words(NamedTuple):
     @classmethod
     def empty(cls) -> Words:
         """No words at all, of no commit yet."""
-        return cls(None, _Tail(np.empty(0, np.int64), ()), np.empty(0, np.int64), -1, 0)
+        nothing = np.empty(0, np.int64)
+        return cls(None, _Tail(nothing, np.empty(0, np.uint32), nothing), nothing, -1, 0)
 
     @property
     def passages(self) -> int:
@@ -123,7 +123,7 @@ class Words(NamedTuple):
     @property
     def mean_length(self) -> float:
         """Terms a passage."""
-        terms = (self.disk.terms if self.disk else 0) + sum(map(_length, self.tail.terms))
+        terms = (self.disk.terms if self.disk else 0) + int((self.tail.lengths - 1).sum())
         return max(1.0, terms / max(1, (self.disk.passages if self.disk else 0) + len(self.tail.keys)))
 
     @property
@@ -134,7 +134,8 @@ class Words(NamedTuple):
     def frequency(self, code: int) -> int:
         """How many passages hold the term; those deleted since the last fold count too."""
         on_disk = self.disk.searcher.doc_freq("terms", _word(code)) if self.disk else 0
-        return on_disk + sum(bool((terms == code).any()) for terms in self.tail.terms)
+        found = np.searchsorted(np.cumsum(self.tail.lengths), np.flatnonzero(self.tail.codes == code), side="right")
+        return on_disk + len(np.unique(found))
 
     def matching(self, codes: Sequence[int], count: int, allowed: Keys | None = None) -> Keys:
         """The ``count`` passages with the greatest BM25 among those that hold any of ``codes``, best first, ties by key; none
@@ -150,9 +151,8 @@ class Words(NamedTuple):
 
     def phrase(self, codes: Sequence[int]) -> Keys:
         """Every passage in whose own text these terms follow one another, ascending."""
-        found = [
-            key for key, terms in zip(self.tail.keys.tolist(), self.tail.terms, strict=True) if _follow(_own(terms), codes)
-        ]
+        tail = zip(self.tail.keys.tolist(), self.tail.terms(), strict=True)
+        found = [key for key, terms in tail if _follow(_own(terms), codes)]
         if self.disk:
             query = _phrase(self.disk.schema, [_word(code) for code in codes])
             found += _all(self.disk, query)
@@ -160,17 +160,20 @@ class Words(NamedTuple):
 
     def updated(self, keys: Keys, terms: Sequence[Codes], removed: Keys, generation: int) -> Words:
         """The words with passages added (``keys`` ascending, above all present) and ``removed`` gone, as of ``generation``."""
-        kept = ~np.isin(keys, removed)
+        kept = np.flatnonzero(~np.isin(keys, removed)).tolist()
+        lengths = np.fromiter((len(terms[number]) for number in kept), np.int64, len(kept))
         tail = _Tail(
             np.concatenate([self.tail.keys, keys[kept]]),
-            self.tail.terms + tuple(one for one, is_kept in zip(terms, kept, strict=True) if is_kept),
+            np.concatenate([self.tail.codes, *(terms[number] for number in kept)]),
+            np.concatenate([self.tail.lengths, lengths]),
         )
         gone = np.setdiff1d(np.union1d(self.removed, removed[removed <= self.last_key]), [])
         last = int(keys[-1]) if len(keys) else self.last_key
         return self._replace(tail=tail, removed=gone, generation=generation, last_key=max(last, self.last_key))
 
     def _from_tail(self, codes: Sequence[int], rarity: Floats, allowed: Keys | None) -> tuple[Keys, Floats]:
-        scores, held = bm25(self.tail.terms, [[code] for code in codes], rarity, self.mean_length)
+        groups = [[code] for code in codes]
+        scores, held = bm25(self.tail.codes, self.tail.lengths, groups, rarity, self.mean_length)
         found = held.any(axis=1) & ~np.isin(self.tail.keys, self.removed)
         if allowed is not None:
             found &= np.isin(self.tail.keys, allowed)
@@ -240,14 +243,14 @@ def _write(place: Path, words: Words) -> tuple[int, int]:
     lost = _lengths(words.disk, words.removed) if words.disk else 0
     for key in np.concatenate([words.removed, words.tail.keys]).tolist():  # the tail too: a crash may have left it there
         writer.delete_documents_by_term("key", key)
-    for key, terms in zip(words.tail.keys.tolist(), words.tail.terms, strict=True):
+    for key, terms in zip(words.tail.keys.tolist(), words.tail.terms(), strict=True):
         if key not in words.removed:
             writer.add_document(_document(key, terms))
     writer.commit()
     writer.wait_merging_threads()
-    passages = words.passages
     before = words.disk.terms if words.disk else 0
-    return passages, before - lost + sum(map(_length, words.tail.terms))
+    kept = ~np.isin(words.tail.keys, words.removed)
+    return words.passages, before - lost + int((words.tail.lengths[kept] - 1).sum())
 
 
 def _opened(place: Path, record: dict[str, Any]) -> Words:
@@ -322,13 +325,6 @@ def _lengths(disk: _Disk, keys: Keys) -> int:
     query = tantivy.Query.term_set_query(disk.schema, "key", keys.tolist())
     hits = disk.searcher.search(query, limit=max(1, len(keys)), count=False).hits
     return sum(int(length or 0) for length in disk.searcher.fast_field_values("length", [address for _, address in hits]))
-
-
-def _runs(ascending: Codes) -> list[npt.NDArray[np.int64]]:
-    """Places of an ascending array, in groups within which no value occurs twice."""
-    first = np.searchsorted(ascending, ascending)
-    occurrence = np.arange(len(ascending)) - first
-    return [np.flatnonzero(occurrence == number) for number in range(int(occurrence.max(initial=0)) + 1)]
 
 
 def _follow(terms: Codes, codes: Sequence[int]) -> bool:

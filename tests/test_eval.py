@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import indexer
-from eval import retrieval
+from eval import indexes, retrieval
 from eval.corpus import SEED_TITLE, corpus_files, text_lengths
 from eval.credit import Hit, by_document, by_paragraph, counts_for, ranking
 from eval.errors import EvalError
@@ -386,8 +386,8 @@ def collection(tmp_path: Path) -> Iterator[Collection]:
 
 
 def test_a_kept_index_is_not_encoded_again(beir: Path, collection: Collection) -> None:
-    assert retrieval.index(collection, [beir / "corpus.jsonl"]).passages_encoded == len(TEXTS)
-    again = retrieval.index(collection, [beir / "corpus.jsonl"])
+    assert indexes.index(collection, [beir / "corpus.jsonl"]).passages_encoded == len(TEXTS)
+    again = indexes.index(collection, [beir / "corpus.jsonl"])
     assert (again.added, again.unchanged, again.passages_encoded) == (0, len(TEXTS), 0)
 
 
@@ -395,9 +395,9 @@ def test_an_index_with_documents_of_another_set_is_refused_and_left_alone(
     beir: Path, tmp_path: Path, collection: Collection
 ) -> None:
     write_lines(tmp_path / "other.jsonl", [{"_id": "x", "text": "Something else."}, {"_id": "y", "text": "And more."}])
-    retrieval.index(collection, [tmp_path / "other.jsonl"])
+    indexes.index(collection, [tmp_path / "other.jsonl"])
     with pytest.raises(EvalError, match="holds 2 documents that are not of this set"):
-        retrieval.index(collection, [beir / "corpus.jsonl"])
+        indexes.index(collection, [beir / "corpus.jsonl"])
     with collection.view() as view:
         assert view.snapshot.document_ids() == ["x", "y"]  # and nothing was added to it
 
@@ -493,7 +493,7 @@ def test_a_hundred_xquad_questions_find_their_paragraphs(tmp_path: Path) -> None
     whole = read_set(folder)
     judged = whole._replace(questions=whole.questions[::12])
     collection = Collection(tmp_path / "index", DEFAULT_MODEL, create=True)
-    retrieval.index(collection, corpus_files(judged, [], tmp_path))
+    indexes.index(collection, corpus_files(judged, [], tmp_path))
     report = retrieval.measure(collection, judged)
     collection.close()
     assert (report.questions, report.corpus.documents) == (100, 240)
