@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from eval.errors import EvalError
+from eval.shell import AsJson, Model, errors, model_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,24 +49,21 @@ class Fit(NamedTuple):
 def command(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Judged sets in BEIR layout.")],
     index_folder: Annotated[Path, typer.Option("--index", metavar="FOLDER", help="Where the sets' indexes are kept.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    model: Annotated[str | None, typer.Option(help="A model's folder, or a name in the local cache.")] = None,
+    as_json: AsJson = False,
+    model: Model = None,
     apply: Annotated[
         Path | None, typer.Option(metavar="INDEX", help="Store the constants in this index, which was made with the model.")
     ] = None,
 ) -> None:
     """Fit a model's constants on judged sets, and tell how far its probabilities are off on sets left out of the fit."""
-    from indexer import DEFAULT_MODEL, Collection, PassagesError
+    from indexer import Collection
 
-    try:
-        asked = [_asked(folder, index_folder, model or DEFAULT_MODEL) for folder in folders]
+    with errors():
+        asked = [_asked(folder, index_folder, model_of(model)) for folder in folders]
         found = fit(asked)
         if apply:
-            with Collection(apply, model or DEFAULT_MODEL) as collection:
+            with Collection(apply, model_of(model)) as collection:
                 collection.calibrate(found.constants)
-    except (EvalError, PassagesError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
     typer.echo(json.dumps({"what": "calibrate", **found._asdict()}, indent=None if as_json else 2))
 
 
@@ -82,11 +80,11 @@ def fit(asked: Sequence[Asked]) -> Fit:
 
 
 def _asked(folder: Path, indexes: Path, model: str) -> Asked:
-    from eval.retrieval import opened
+    from eval.indexes import opened
     from eval.sets import read_set
 
     judged = read_set(folder)
-    with opened(judged, indexes / judged.name, model) as (collection, told):
+    with opened(judged, indexes / judged.name, model) as (collection, _, told):
         questions = list(judged.answerable)
         if len(questions) > QUESTIONS:
             questions = random.Random(SEED).sample(questions, QUESTIONS)  # noqa: S311
@@ -102,13 +100,11 @@ def _judged(collection: Collection, judged: JudgedSet, question: Question) -> Ju
     """The question's first results, and which of them are relevant: a text is, if it is in one of its places."""
     import numpy as np
 
-    from eval.credit import Hit, credit_of
+    from eval.credit import credit_of, places
     from eval.fitting import Judged
 
     answer, credit, relevant = _ask(collection, question.text), credit_of(judged), judged.relevant[question.id]
-    places = [(one.passage, *one.also_in) for one in answer.results]
-    hits = [[Hit(place.document.id, place.start, place.end) for place in some] for some in places]
-    labels = [any(unit in relevant for hit in some for unit in credit(hit)) for some in hits]
+    labels = [any(unit in relevant for hit in places(one) for unit in credit(hit)) for one in answer.results]
     return Judged(_signals(answer), np.array(labels, dtype=bool))
 
 

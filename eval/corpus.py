@@ -43,7 +43,7 @@ def corpus_files(judged: JudgedSet, named: Sequence[Path], work: Path) -> list[P
 
 
 def without(file: Path, removed: Collection[str], work: Path) -> Path:
-    """A copy of a JSON-lines file in ``work`` that lacks the documents ``removed``; the file itself if it holds none of them."""
+    """A copy in ``work`` of a JSON-lines file without the documents ``removed``; the file itself if it holds none of them."""
     kept = [record for _, record in json_lines(file) if str(record.get("_id", record.get("id"))) not in removed]
     target = work / f"kept-{file.name}"
     text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in kept)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from eval.indexes import Told, opened
-from eval.shell import AsJson, Corpus, Folder, IndexFolder, Model, errors, model_of
+from eval.shell import AsJson, Corpora, Folder, IndexFolder, Model, errors, model_of
 
 if TYPE_CHECKING:  # these are loaded when they are first used: --help must be instant
     from eval.credit import Credit
@@ -139,6 +139,13 @@ def measure(
     )
 
 
+def column(report: Report, measure: str) -> Floats:
+    """A measure of each question, float64 [questions]."""
+    import numpy as np
+
+    return np.array([one[measure] for one in report.per_question])
+
+
 def _told(question: Question, asked: Asked, values: dict[str, Any]) -> dict[str, Any]:
     """A question's outcome for a report."""
     first = [
@@ -157,7 +164,7 @@ def command(
     as_json: AsJson = False,
     index_folder: IndexFolder = None,
     model: Model = None,
-    corpus: Corpus = None,
+    corpus: Corpora = None,
     per_question: Annotated[
         bool, typer.Option("--per-question", help="Put each question into the JSON, with what was returned.")
     ] = False,

@@ -16,7 +16,7 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A judged set in BEI
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 IndexFolder = Annotated[Path | None, typer.Option("--index", metavar="FOLDER", help="Keep the index here, for the next run.")]
 Model = Annotated[str | None, typer.Option(help="A model's folder, or a name in the local cache.")]
-Corpus = Annotated[
+Corpora = Annotated[
     list[Path] | None, typer.Option(metavar="PATH", help="JSON lines, or a folder of them, to search too. Repeatable.")
 ]
 

@@ -56,6 +56,12 @@ class Stages:
 
     def __init__(self) -> None:
         self.took_ms: dict[str, float] = {}
+        self._began = time.perf_counter()
+
+    @property
+    def total_ms(self) -> float:
+        """Milliseconds since the search began."""
+        return (time.perf_counter() - self._began) * 1000
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:

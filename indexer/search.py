@@ -104,11 +104,12 @@ def search(collection: Collection, query: Query) -> Answer:
         hits = session.hits(query.offset + query.limit)
         with session.ranker.stages.timed("results"):
             results = tuple(session.results(hits[query.offset :]))
-        stages = session.ranker.stages.took_ms
+        stages = session.ranker.stages
         return Answer(
-            query.question, session.verdict(hits), session.view.vectors.exact, sum(stages.values()),
+            query.question, session.verdict(hits), session.view.vectors.exact, stages.total_ms,
             session.view.snapshot.generation, results,
-            weights=dict(session.ranker.weights) if query.explain else None, stages=dict(stages) if query.explain else None,
+            weights=dict(session.ranker.weights) if query.explain else None,
+            stages=dict(stages.took_ms) if query.explain else None,
         )  # fmt: skip
 
 
