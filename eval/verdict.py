@@ -1,4 +1,4 @@
-"""Verdict: whether the service knows when nothing answers, and whether its scores are the probabilities that they claim to be."""
+"""Verdict: whether the service knows when nothing answers, and whether its scores are the probabilities they claim to be."""
 
 from __future__ import annotations
 
