@@ -113,11 +113,11 @@ class Ingest:
             if splits and writer.contract is None:
                 writer.set_contract(self.collection.encoder.contract)
             results = [one.write(writer, encodings) for one in self._waiting]
-        self.collection.fold_words(FOLD_PASSAGES)
         done, self._waiting, self._passages, self._chars = self._waiting, [], 0, 0
         for one, result in zip(done, results, strict=True):
             if isinstance(one, _Then) and one.committed:
                 one.committed(result)
+        self.collection.fold_words(FOLD_PASSAGES)  # last: what is committed is told even if this is interrupted
 
     def _encodings(self, splits: Sequence[Split]) -> Encodings:
         """What the encoder makes of every input: from the catalog where it was encoded before, else from the encoder, once."""

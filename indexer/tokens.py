@@ -76,6 +76,8 @@ def compress(vectors: Floats, offsets: Offsets, text: str) -> TokenCodes:
 
 def similarities(codes: Bytes, questions: Floats) -> Floats:
     """Inner products float32 [t, m] of t coded tokens, as vectors of unit length, with ``questions`` float32 [m, d]."""
+    if not len(codes):
+        return np.empty((0, len(questions)), np.float32)
     bits = codes.shape[1] * 8
     wanted = np.zeros((bits, len(questions)), np.float32)
     wanted[: questions.shape[1]] = questions.T / np.sqrt(questions.shape[1])

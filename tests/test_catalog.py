@@ -320,7 +320,7 @@ def test_an_index_of_another_release_is_told_and_left_alone(tmp_path: Path) -> N
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     connection.close()
     before = (tmp_path / CATALOG_FILE).read_bytes()
-    with pytest.raises(CatalogError, match=r"has format 2 and this release reads 1: upgrade passages, or index into a new"):
+    with pytest.raises(CatalogError, match=r"has format 3 and this release reads 2: upgrade passages, or index into a new"):
         Catalog(tmp_path)
     assert (tmp_path / CATALOG_FILE).read_bytes() == before
     assert open_files(tmp_path) == []

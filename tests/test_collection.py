@@ -234,14 +234,14 @@ def test_reindex_encodes_everything_again_and_keeps_documents_and_text(
     ingest.document(documents[0], "/a.txt")
     ingest.document(documents[1])
     ingest.flush()
-    assert found(collection) == ["a", "a", "b"]
+    assert found(collection) == ["a", "a"]  # b has one of the same texts
     before = state(collection)
     steps: list[Step] = []
     with Collection(collection.folder, str(other_model), encoder=other_encoder) as other:
         with pytest.raises(ModelError):
             found(other)
         assert reindex(other, steps.append) == Effort(encoded=2, reused=1)
-        assert sorted(found(other)) == ["a", "a", "b"]
+        assert found(other) == ["a", "a"]
         generation, contract, passages = state(other)
         assert generation == before[0] + 1
         assert contract == other_encoder.contract

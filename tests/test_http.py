@@ -53,9 +53,12 @@ def test_an_empty_index_is_given_the_seeds_and_answers(client: TestClient) -> No
     best = answer["results"][0]
     assert best["text"] == SAUDI
     assert best["document"]["title"] == "Small Group of the Global Coalition to Defeat Daesh"
-    assert (answer["question"], answer["verdict"], answer["exact"]) == (QUESTION, "uncalibrated", True)
+    assert (answer["question"], answer["verdict"], answer["exact"]) == (QUESTION, "answered", True)
     assert answer["took_ms"] > 0
-    assert (best["evidence"], best["matches"], best["also_in"], best["page"], best["signals"]) == (None, [], [], None, None)
+    assert best["evidence"] == {name: best[name] for name in ("start", "end", "text")}  # its only sentence
+    words = [best["text"][match["start"] - best["start"] : match["end"] - best["start"]] for match in best["matches"]]
+    assert words == ["announcement", "host", "the", "next", "Ministerial", "Meeting", "the"][1:]
+    assert (best["also_in"], best["page"], best["signals"], best["others"]) == ([], None, None, None)
 
 
 def test_a_result_is_a_slice_of_its_document(client: TestClient) -> None:
@@ -77,9 +80,55 @@ def test_pages_do_not_overlap_and_together_are_the_whole(client: TestClient) -> 
     assert len(set(whole)) == 6
 
 
-def test_explain_returns_the_raw_signals(client: TestClient) -> None:
-    best = ask(client, explain=True)["results"][0]
-    assert best["signals"] == {"cosine": best["score"]}
+@pytest.mark.parametrize("question", [QUESTION, "Iraq", "What is sourdough?", "Кто принимает гостей?", '"Saudi Arabia" -Daesh'])
+def test_explained_signals_times_their_weights_give_the_score(client: TestClient, question: str) -> None:
+    answer = ask(client, question=question, explain=True)
+    weights = answer["weights"]
+    assert answer["results"]
+    for result in answer["results"]:
+        assert set(result["signals"]) | {"bias"} == set(weights)
+        logit = weights["bias"] + sum(weights[name] * value for name, value in result["signals"].items())
+        assert result["score"] == pytest.approx(1 / (1 + math.exp(-logit)), abs=1e-6)
+        assert all(rank is None or rank >= 1 for rank in result["ranks"].values())
+        assert all(term["idf"] >= 0 for term in result["terms"])
+    assert set(answer["stages"]) >= {"encode", "candidates", "read", "maxsim", "results"}
+
+
+def test_a_passage_that_was_not_returned_is_explained_too(client: TestClient) -> None:
+    first, second = ask(client, limit=2)["results"]
+    for passage, step, rank in ((first["id"], "returned", 1), (second["id"], "rank", None)):
+        found = client.get("/v1/explain", params={"q": QUESTION, "passage": passage, "limit": 1}).json()
+        assert (found["step"], found["rank"], found["passage"]["id"]) == (step, rank, passage)
+        assert found["ranks"]["vector"] >= 1
+    assert "no passage" in problem(client.get("/v1/explain", params={"q": QUESTION, "passage": "none"}), 404)
+
+
+def test_similar_passages_are_others(client: TestClient) -> None:
+    best = ask(client)["results"][0]
+    found = client.get(f"/v1/passages/{best['id']}/similar", params={"limit": 3}).json()["results"]
+    assert len(found) == 3
+    assert best["id"] not in {one["id"] for one in found}
+    assert [one["similarity"] for one in found] == sorted((one["similarity"] for one in found), reverse=True)
+    assert "no passage" in problem(client.get("/v1/passages/none/similar"), 404)
+
+
+def test_the_same_text_in_two_documents_is_one_result_that_names_both(client: TestClient) -> None:
+    text = "Quinces ripen in October."
+    for name in ("orchard/a", "orchard/b"):
+        client.put(f"/v1/documents/{name.replace('/', '%2F')}", json={"text": text})
+    try:
+        found = [one for one in ask(client, question="When do quinces ripen?")["results"] if one["text"] == text]
+        assert len(found) == 1
+        assert {found[0]["document"]["id"], *found[0]["also_in"]} == {"orchard/a", "orchard/b"}
+    finally:
+        for name in ("orchard%2Fa", "orchard%2Fb"):
+            client.delete(f"/v1/documents/{name}")
+
+
+def test_grouped_results_are_of_different_documents(client: TestClient) -> None:
+    results = ask(client, group="document")["results"]
+    assert len({one["document"]["id"] for one in results}) == len(results) == 1
+    assert results[0]["others"] == 5
 
 
 def test_a_passage_is_found_by_its_id_and_keeps_it(client: TestClient) -> None:
@@ -264,7 +313,8 @@ def test_a_service_that_cannot_start_lives_but_is_not_ready_and_says_why(tmp_pat
 def test_the_contract_has_examples_and_names_every_route(client: TestClient) -> None:
     api = client.get("/openapi.json").json()
     assert set(api["paths"]) == {
-        "/v1/search", "/v1/passages/{passage_id}", "/v1/documents/{document_id}", "/v1/status", "/livez", "/readyz",
+        "/v1/search", "/v1/explain", "/v1/passages/{passage_id}", "/v1/passages/{passage_id}/similar",
+        "/v1/documents/{document_id}", "/v1/status", "/livez", "/readyz",
     }  # fmt: skip
     assert api["components"]["schemas"]["SearchRequest"]["properties"]["question"]["examples"]
     docs = (Path(__file__).parent.parent / "docs" / "http.md").read_text(encoding="utf-8")
