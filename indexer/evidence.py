@@ -19,10 +19,15 @@ from indexer.tokens import TokenCodes, sentence_scores
 _COVERAGE = 0.25
 
 
+# A word that is not a quarter as rare as the question's rarest ("the") is not marked.
+_TELLING = 0.25
+
+
 def matches(question: Question, passage: StoredPassage, found: Sequence[Term]) -> tuple[Span, ...]:
     """The words of the passage, which are ``found``, that the question has too, and its phrases, as characters of the
     document's text."""
-    codes = set(question.codes)
+    telling = _TELLING * question.rarity.max(initial=0)
+    codes = {code for word, idf in zip(question.words, question.rarity, strict=True) if idf >= telling for code in word.codes}
     spans = [Span(term.start, term.end) for term in found if term.code in codes]
     spans += [Span(*span) for phrase in question.asked.phrases for span in occurs(phrase, passage.text)]
     return tuple(Span(start + passage.start, end + passage.start) for start, end in _joined(spans))

@@ -53,13 +53,19 @@ def test_search_prints_the_passage_and_its_place(folder: Path) -> None:
     done = passages("search", "What colour is a banana?", "--limit", "1", cwd=folder)
     assert "Bananas are yellow when they are ripe." in done.stdout
     assert "fruit.txt, characters 0 to 38" in done.stdout
+    assert done.stdout.startswith("Answered:")
+
+
+def test_search_says_when_nothing_answers(folder: Path) -> None:
+    done = passages("search", "Who won the football World Cup?", cwd=folder)
+    assert done.stdout.startswith("Nothing in this collection answers that; the closest passages are:")
 
 
 def test_search_json_is_the_http_contract(folder: Path) -> None:
     answer = json.loads(passages("search", "Where do whales breathe?", "--json", cwd=folder).stdout)
     best = answer["results"][0]
     assert (best["text"], best["heading"]) == ("Whales breathe air at the surface.", "The sea")
-    assert set(answer) == {"question", "verdict", "exact", "took_ms", "generation", "results"}
+    assert set(answer) == {"question", "verdict", "exact", "took_ms", "generation", "results", "weights", "stages"}
 
 
 def test_status_tells_what_is_indexed_and_what_failed(folder: Path) -> None:

@@ -352,7 +352,8 @@ def fake_search(documents: Sequence[str], asked: list[int]) -> FakeSearch:
         asked.append(query.offset)
         page = list(enumerate(documents))[query.offset : query.offset + query.limit]
         passages = [SimpleNamespace(document=SimpleNamespace(id=name), start=at, end=at + 1) for at, name in page]
-        return SimpleNamespace(took_ms=1.0 + query.offset, results=[SimpleNamespace(passage=one) for one in passages])
+        results = [SimpleNamespace(passage=one, also_in=()) for one in passages]
+        return SimpleNamespace(took_ms=1.0 + query.offset, results=results)
 
     return search
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,22 +17,25 @@ from indexer.filters import FilterError
 from indexer.ingest import Ingest, put
 from indexer.models import ModelError
 from indexer.question import QuestionError
+from indexer.ranking import SIGNALS
 from indexer.search import MAX_LIMIT, MAX_QUESTION_CHARS, MAX_REACH, Query, Result, page_of, search
 
 QUESTION = "Where were the ships built?"
 SHIPS = "The ships were built in the harbour."
-COPIES = 40
+NUMBERED = [f"Ship number {number} was built in the harbour." for number in range(40)]
 
 
 @pytest.fixture(scope="module")
 def collection(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Iterator[Collection]:
-    """Forty exact duplicates, some of them added later, and a few others."""
+    """Forty near duplicates, some of them added later, an exact pair, and a few others."""
     with Collection(tmp_path_factory.mktemp("search"), create=True, encoder=encoder) as collection:
         ingest = Ingest(collection)
-        for number in range(COPIES):
-            ingest.document(Document(f"copy {number}", "Ships", SHIPS))
+        for number, text in enumerate(NUMBERED):
+            ingest.document(Document(f"ship {number}", "Ships", text))
             if number % 9 == 0:
                 ingest.flush()
+        ingest.document(Document("pair b", "Ships", SHIPS))
+        ingest.document(Document("pair a", "Other ships", SHIPS))
         ingest.document(Document("best", "Ships", "Where the ships were built: they were built in the harbour."))
         ingest.document(Document("two", "The 😀 river", "  A river floods.\n\nA heading\n\nSnow 😀 lies on the mountain.\n"))
         ingest.flush()
@@ -51,17 +55,21 @@ def pages(collection: Collection, size: int, reach: int, **filters: object) -> l
 @pytest.mark.parametrize("size", [1, 7, 40])
 def test_pages_never_overlap_and_together_are_one_list(collection: Collection, size: int) -> None:
     whole = search(collection, Query(QUESTION, 100)).results
-    assert len(whole) == COPIES + 3
-    assert [one.passage.id for one in pages(collection, size, 44)] == [one.passage.id for one in whole]
+    assert len(whole) == len(NUMBERED) + 4
+    assert [one.passage.id for one in pages(collection, size, 45)] == [one.passage.id for one in whole]
     assert len({one.passage.id for one in whole}) == len(whole)
 
 
-def test_ties_are_in_the_order_of_their_ids(collection: Collection) -> None:
+def test_results_are_best_first_and_ties_in_the_order_of_their_ids(collection: Collection) -> None:
     results = search(collection, Query(QUESTION, 100)).results
-    assert [one.score for one in results] == sorted((one.score for one in results), reverse=True)
-    copies = [one.passage.id for one in results if one.passage.text == SHIPS]
-    assert len({one.score for one in results if one.passage.text == SHIPS}) == 1
-    assert copies == sorted(copies)
+    ranks = [(-one.score, one.passage.id) for one in results]
+    assert ranks == sorted(ranks)
+
+
+def test_the_same_text_twice_is_one_result_that_names_the_other_place(collection: Collection) -> None:
+    (both,) = [one for one in search(collection, Query(QUESTION, 100)).results if one.passage.text == SHIPS]
+    places = {both.passage.document.id, *(copy.document.id for copy in both.also_in)}
+    assert (places, len(both.also_in)) == ({"pair a", "pair b"}, 1)
 
 
 def test_an_offset_beyond_the_end_gives_an_empty_answer(collection: Collection) -> None:
@@ -84,12 +92,15 @@ def test_equal_collections_that_grew_in_another_order_answer_alike(
     assert [one.score for one in mine] == pytest.approx([one.score for one in its], abs=1e-3)
 
 
-def test_thousands_of_duplicates_are_ranked_by_id(tmp_path: Path, encoder: Encoder) -> None:
+def test_thousands_of_equal_passages_are_one_result_under_their_first_id(tmp_path: Path, encoder: Encoder) -> None:
     with Collection(tmp_path, create=True, encoder=encoder) as collection:
-        put(collection, Document("many", "", "\n\n".join([SHIPS] * 3000)))
+        put(collection, Document("many", "", "\n\n".join([SHIPS] * 3000 + [NUMBERED[7]])))
         with collection.catalog.read() as snapshot:
-            ids = sorted(one.id for one in snapshot.passages_of("many"))
-        assert [one.passage.id for one in search(collection, Query(QUESTION, 10, 20)).results] == ids[20:30]
+            ids = sorted(one.id for one in snapshot.passages_of("many") if one.text == SHIPS)
+        results = search(collection, Query(QUESTION, 10)).results
+        (equal,) = [one for one in results if one.passage.text == SHIPS]
+        assert (equal.passage.id, [copy.id for copy in sorted(equal.also_in, key=lambda one: one.id)]) == (ids[0], ids[1:])
+        assert [one.passage.text for one in results if one != equal] == [NUMBERED[7]]
 
 
 # --- results ------------------------------------------------------------------------------------------------------
@@ -108,10 +119,12 @@ def test_the_answer_tells_its_commit_and_gives_signals_when_they_are_asked_for(c
     with collection.catalog.read() as snapshot:
         generation = snapshot.generation
     answer = search(collection, Query(QUESTION, 1, explain=True))
-    assert (answer.question, answer.verdict, answer.exact, answer.generation) == (QUESTION, "uncalibrated", True, generation)
+    assert (answer.question, answer.verdict, answer.exact, answer.generation) == (QUESTION, "answered", True, generation)
     assert answer.took_ms > 0
-    assert answer.results[0].signals == {"cosine": answer.results[0].score}
-    assert search(collection, Query(QUESTION, 1)).results[0].signals is None
+    assert answer.stages
+    assert set(answer.results[0].signals or {}) == set(SIGNALS)
+    plain = search(collection, Query(QUESTION, 1))
+    assert (plain.weights, plain.stages, plain.results[0].signals, plain.results[0].terms) == (None, None, None, None)
 
 
 def test_a_filter_restricts_the_search(collection: Collection) -> None:
@@ -170,7 +183,7 @@ def test_a_question_of_more_tokens_than_the_model_reads_is_refused(collection: C
 def test_odd_questions_are_answered(collection: Collection, question: str) -> None:
     scores = [one.score for one in search(collection, Query(question, 3)).results]
     assert len(scores) == 3
-    assert all(-1 <= score <= 1 for score in scores)
+    assert all(0 <= score <= 1 for score in scores)
 
 
 def test_an_index_that_is_encoded_again_with_another_model_while_the_question_is_encoded_is_an_error(
@@ -189,3 +202,122 @@ def test_an_index_that_is_encoded_again_with_another_model_while_the_question_is
         with pytest.raises(ModelError, match="encode the whole index again") as caught:
             search(collection, Query(QUESTION))
         assert isinstance(caught.value, PassagesError)
+
+
+# --- question syntax, groups, bounds ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Iterator[Collection]:
+    """Six hundred passages about ships, none of which says what one far passage says; documents with dates."""
+    with Collection(tmp_path_factory.mktemp("library"), create=True, encoder=encoder) as collection:
+        ingest = Ingest(collection)
+        ships = [f"Ship {number} was built in harbour {number % 7}." for number in range(600)]
+        for part in range(6):
+            ingest.document(Document(f"part {part}", "Ships", "\n\n".join(ships[part * 100 : part * 100 + 100])))
+        ingest.document(Document("far", "Cookery", "Simmer the stock, said Aunt Ágota’s grey book, until the moon is up."))
+        for date in ("2020", "2021-03", "2021-03-15", "2022-01-01"):
+            ingest.document(Document(f"of {date}", "", f"The regatta of {date} was rowed in the rain.", date=date))
+        ingest.flush()
+        yield collection
+
+
+def texts(collection: Collection, question: str, **options: Any) -> list[str]:
+    return [one.passage.text for one in search(collection, Query(question, **options)).results]
+
+
+@pytest.mark.parametrize("phrase", ['"until the moon"', "“Until the MOON”", '"Aunt Ágota\'s grey  book"'])
+def test_a_quoted_phrase_is_found_wherever_it_occurs(library: Collection, phrase: str) -> None:
+    far = "Simmer the stock, said Aunt Ágota’s grey book, until the moon is up."
+    assert texts(library, f"Which ship was built in the harbour {phrase}?") == [far]
+
+
+def test_a_phrase_that_occurs_nowhere_finds_nothing(library: Collection) -> None:
+    answer = search(library, Query('ships "until the sun is up"'))
+    assert (answer.results, answer.verdict) == ((), "nothing")
+
+
+def test_an_unclosed_quote_is_text(library: Collection) -> None:
+    assert len(texts(library, 'Which ship was built "in the harbour?')) == 10
+
+
+def test_an_excluded_word_does_not_occur(library: Collection) -> None:
+    found = texts(library, "regatta in the rain -rain", limit=100)
+    assert found
+    assert not any("rain" in text for text in found)
+
+
+@pytest.mark.parametrize(
+    ("dates", "expected"),
+    [
+        ("before:2021", ["2020"]),
+        ("after:2021", ["2022-01-01"]),
+        ("after:2020 before:2022", ["2021-03", "2021-03-15"]),
+        ("before:2021-03-15", ["2020", "2021-03"]),
+        ("after:2021-03-14", ["2021-03-15", "2022-01-01"]),
+    ],
+)
+def test_dates_bound_the_documents(library: Collection, dates: str, expected: list[str]) -> None:
+    results = search(library, Query(f"regatta {dates}", 100)).results
+    assert sorted(one.passage.document.date or "" for one in results) == expected
+
+
+def test_phrase_dates_and_filter_hold_together(library: Collection) -> None:
+    only = {"id": ["of 2020", "of 2022-01-01", "far"]}
+    assert texts(library, 'regatta "rowed in the rain" after:2020', filter=only) == [
+        "The regatta of 2022-01-01 was rowed in the rain."
+    ]
+
+
+@pytest.mark.parametrize("size", [100, 64])
+def test_pages_reach_past_the_first_candidates_without_overlap_or_gap(library: Collection, size: int) -> None:
+    question = "Which ship was built in harbour 3?"
+    found: list[Result] = []
+    for offset in range(0, 700, size):
+        found += search(library, Query(question, size, offset)).results
+    assert len({one.passage.id for one in found}) == len(found) == 605
+    assert [one.passage.id for one in found[:100]] == [one.passage.id for one in search(library, Query(question, 100)).results]
+
+
+def test_a_document_is_one_result_when_grouped(library: Collection) -> None:
+    question = "Which ship was built in harbour 3?"
+    pages_of = [search(library, Query(question, 4, offset, group="document")).results for offset in (0, 4, 8)]
+    documents = [one.passage.document.id for page in pages_of for one in page]
+    assert len(documents) == len(set(documents)) == 11
+    best = pages_of[0][0]
+    assert best.passage == search(library, Query(question, 1)).results[0].passage
+    assert best.others is not None
+    assert best.others > 0
+
+
+def test_min_score_leaves_out_what_is_below(library: Collection) -> None:
+    every = search(library, Query("regatta of 2020", 100)).results
+    bound = every[2].score
+    assert [one.score for one in search(library, Query("regatta of 2020", 100, min_score=bound)).results] == [
+        one.score for one in every if one.score >= bound
+    ]
+
+
+@pytest.mark.parametrize("readings", [("vector",), ("words",), ("tokens",), ("vector", "words"), ("words", "tokens")])
+def test_fewer_readings_rank_by_these_alone(library: Collection, readings: tuple[str, ...]) -> None:
+    answer = search(library, Query("Which ship was built in harbour 3?", 5, explain=True, readings=readings))
+    assert answer.weights
+    assert len(answer.results) == 5
+    for result in answer.results:
+        assert result.ranks
+        if "tokens" in readings:
+            continue
+        assert answer.weights["maxsim"] == answer.weights["sentence"] == 0
+        assert (result.ranks.vector is None) == ("vector" not in readings) or "words" in readings
+
+
+def test_what_words_say_is_found_in_the_language_of_the_document(tmp_path: Path, encoder: Encoder) -> None:
+    with Collection(tmp_path, create=True, encoder=encoder) as collection:
+        put(collection, Document("de", "", "Die Häuser der Altstadt wurden nach dem Brand aus Stein gebaut, nicht aus Holz."))
+        put(collection, Document("en", "", "The towers of the castle were built after the fire, and they were built of stone."))
+        put(collection, Document("ru", "", "Старые дома города были построены из камня после большого пожара."))
+        put(collection, Document("other", "", "Nothing here is about any building at all, and it is about the sea."))
+        for question, expected in (("Haus Stein", "de"), ("tower of castles", "en"), ("дом из камней", "ru")):
+            answer = search(collection, Query(question, 1, explain=True))
+            assert answer.results[0].passage.document.id == expected
+            assert answer.results[0].matches
