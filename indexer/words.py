@@ -242,7 +242,7 @@ def _write(place: Path, words: Words) -> tuple[int, int]:
     writer = index.writer(_HEAP_BYTES, 1)
     lost = _lengths(words.disk, words.removed) if words.disk else 0
     gone = np.concatenate([words.removed, words.tail.keys])  # the tail too: a crash may have left it there
-    # By query: asked to delete by the term of an unsigned field, tantivy's Python binding takes a signed one and deletes nothing.
+    # By query: asked to delete by the term of an unsigned field, the Python binding takes a signed one and deletes nothing.
     writer.delete_documents_by_query(tantivy.Query.term_set_query(schema, "key", gone.tolist()))
     for key, terms in zip(words.tail.keys.tolist(), words.tail.terms(), strict=True):
         if key not in words.removed:
