@@ -129,9 +129,13 @@ def _ask(collection: Collection, question: str, where: dict[str, Any] | None = N
 
 
 def _signals(answer: Answer) -> Floats:
+    """Of each result, float64 [n, k]; n is 0 where a quoted phrase occurs nowhere."""
     import numpy as np
 
-    return np.array([list((one.signals or {}).values()) for one in answer.results], np.float64)
+    from indexer import SIGNALS
+
+    rows = [list((one.signals or {}).values()) for one in answer.results]
+    return np.array(rows, np.float64).reshape(len(rows), len(SIGNALS))
 
 
 def _weights(asked: Sequence[Asked], names: Sequence[str]) -> tuple[Floats, float]:

@@ -18,6 +18,11 @@ _QUESTION = "Who will host the next ministerial meeting?"
 _TEXT = "The Coalition welcomes Saudi Arabia’s announcement to host the next Ministerial Meeting of the Global Coalition."
 
 
+def _is_none(value: object) -> bool:
+    """Fields that come only when they are asked for are not sent otherwise."""
+    return value is None
+
+
 class Strict(BaseModel):
     """A request: an unknown field is an error that names it."""
 
@@ -99,10 +104,14 @@ class ResultResponse(PassageResponse):
     evidence: Evidence | None = None
     matches: list[Range] = Field(default_factory=list, description="words and phrases of the question")
     also_in: list[str] = Field(default_factory=list, description="ids of other documents that hold the same text")
-    others: int | None = Field(None, description="when grouped: how many more passages of the document were found")
-    signals: dict[str, float] | None = Field(None, description="on explain: times the weights, plus bias: the score's logit")
-    terms: list[Term] | None = Field(None, description="on explain")
-    ranks: CandidateRanks | None = Field(None, description="on explain")
+    others: int | None = Field(
+        None, exclude_if=_is_none, description="when grouped: how many more passages of the document were found"
+    )
+    signals: dict[str, float] | None = Field(
+        None, exclude_if=_is_none, description="on explain: times the weights, plus bias: the score's logit"
+    )
+    terms: list[Term] | None = Field(None, exclude_if=_is_none, description="on explain")
+    ranks: CandidateRanks | None = Field(None, exclude_if=_is_none, description="on explain")
 
 
 class SearchResponse(BaseModel):
@@ -116,8 +125,8 @@ class SearchResponse(BaseModel):
     took_ms: float = Field(examples=[8.3])
     generation: int = Field(examples=[12], description="the commit that the whole answer was read from")
     results: list[ResultResponse]
-    weights: dict[str, float] | None = Field(None, description='on explain: of each signal, and "bias"')
-    stages: dict[str, float] | None = Field(None, description="on explain: milliseconds by stage")
+    weights: dict[str, float] | None = Field(None, exclude_if=_is_none, description='on explain: of each signal, and "bias"')
+    stages: dict[str, float] | None = Field(None, exclude_if=_is_none, description="on explain: milliseconds by stage")
 
 
 class ExplainResponse(BaseModel):

@@ -227,3 +227,10 @@ def test_translations_count_as_one_set() -> None:
 def test_plots_are_escaped_and_scaled() -> None:
     assert "&lt;x&gt;" in bars([Bar("<x>", 0.5, 0.4, 0.6)])
     assert reliability([(0.1, 0.2), (0.9, 0.8)]).count("<circle") == 2
+
+
+def test_a_question_that_found_nothing_does_not_stop_the_fit() -> None:
+    good = Judged(np.array([[1.0] * 8, [0.0] * 8]), np.array([True, False]))
+    none = Judged(np.empty((0, 8)), np.empty(0, dtype=bool))
+    sets = [calibrate.Asked(name, frozenset({name}), [good, none], [good, none]) for name in ("a", "b")]
+    assert set(calibrate.fit(sets).constants) >= {"bias", "nothing", "answered", "maxsim"}
