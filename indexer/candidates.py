@@ -133,7 +133,7 @@ class Ranker(NamedTuple):
             cosines = np.clip(self.vectors.cosines(self.question.tokens.pooled, keys), -1, 1)
         with self.stages.timed("words"):
             words, held = self._words(found)
-            coverage = held @ self.question.rarity / max(float(self.question.rarity.sum()), 1e-9)
+            coverage = (held * self.question.rarity).sum(axis=1) / max(float(self.question.rarity.sum()), 1e-9)
         with self.stages.timed("maxsim"):
             tokens = self._tokens(found)
         return Readings(cosines, tokens.maxsim, tokens.sentence, words, coverage.astype(np.float32)), held
