@@ -44,11 +44,12 @@ def corpus_files(judged: JudgedSet, named: Sequence[Path], work: Path) -> list[P
 
 def without(file: Path, removed: Collection[str], work: Path) -> Path:
     """A copy in ``work`` of a JSON-lines file without the documents ``removed``; the file itself if it holds none of them."""
-    kept = [record for _, record in json_lines(file) if str(record.get("_id", record.get("id"))) not in removed]
+    records = [record for _, record in json_lines(file)]
+    kept = [record for record in records if str(record.get("_id", record.get("id"))) not in removed]
+    if len(kept) == len(records):
+        return file
     target = work / f"kept-{file.name}"
     text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in kept)
-    if not removed or len(kept) == len(text_lengths(file)):
-        return file
     work.mkdir(parents=True, exist_ok=True)
     if not target.exists() or target.read_text(encoding="utf-8") != text:
         target.write_text(text, encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from eval.shell import AsJson, Corpora, Folder, IndexFolder, Model, errors, inte
 
 if TYPE_CHECKING:
     from eval.answers import Span
+    from eval.credit import Hit
     from eval.measures import Estimate
     from eval.sets import JudgedSet
     from indexer import Collection, Result
@@ -22,11 +23,12 @@ DEPTH = 10  # results that are looked at
 class Report:
     """``held``: over questions with an answering passage among the first results, whether the evidence of the highest of these
     holds an answer, whole. ``first``: over all questions, whether the evidence of the first result does. ``not_found`` have no
-    answering passage among the first results."""
+    answering passage among the first results. ``unplaced`` were left out: the set has no place of an answer for them."""
 
     set: str
     questions: int
     not_found: int
+    unplaced: int
     held: Estimate
     first: Estimate
 
@@ -51,47 +53,63 @@ def command(
             record = measure(collection, judged, answers, told).as_json()
     head = ("what", "questions", "share", "95 % interval")
     found = str(record["questions"] - record["not_found"])
-    show(
-        record, as_json,
-        lambda: [head, ("of the passage found", found, *interval(record["held"])),
-                 ("of the first result", str(record["questions"]), *interval(record["first"]))],
-    )  # fmt: skip
+    rows = [
+        ("of the passage found", found, *interval(record["held"])),
+        ("of the first result", str(record["questions"]), *interval(record["first"])),
+        (f"no passage among {DEPTH}", str(record["not_found"]), "", ""),
+        ("left out, place unknown", str(record["unplaced"]), "", ""),
+    ]
+    show(record, as_json, lambda: [head, *rows])
 
 
 def measure(
-    collection: Collection, judged: JudgedSet, answers: dict[str, Sequence[Span]] | Any, told: Told = lambda *_: None
+    collection: Collection,
+    judged: JudgedSet,
+    answers: Mapping[str, Sequence[Span]],
+    told: Told = lambda *_: None,
+    readings: tuple[str, ...] | None = None,
 ) -> Report:
     """Ask every answerable question whose answer's place is known. Raises :class:`indexer.PassagesError`."""
     from eval.rates import share
-    from indexer import Query, search
+    from indexer import READINGS, Query, search
 
     questions = [one for one in judged.answerable if answers.get(one.id)]
     found: list[bool | None] = []
     first = 0
     for number, question in enumerate(questions, 1):
         spans = answers[question.id]
-        results = search(collection, Query(question.text, limit=DEPTH)).results
+        results = search(collection, Query(question.text, limit=DEPTH, readings=readings or READINGS)).results
         found.append(next((_holds(one, spans) for one in results if _answers(one, spans)), None))
         first += bool(results) and _holds(results[0], spans)
         told("asking", number, len(questions))
     known = [one for one in found if one is not None]
     return Report(
-        judged.name, len(questions), len(questions) - len(known), share(sum(known), len(known)), share(first, len(questions))
+        set=judged.name,
+        questions=len(questions),
+        not_found=len(questions) - len(known),
+        unplaced=len(judged.answerable) - len(questions),
+        held=share(sum(known), len(known)),
+        first=share(first, len(questions)),
     )
 
 
 def _answers(result: Result, spans: Sequence[Span]) -> bool:
-    """Whether an answer stands in the passage."""
-    passage = result.passage
-    return any(_within(span, passage.document.id, passage.start, passage.end) for span in spans)
+    """Whether an answer stands in the passage, in any of its places."""
+    from eval.credit import places
+
+    return any(_within(span, place) for place in places(result) for span in spans)
 
 
 def _holds(result: Result, spans: Sequence[Span]) -> bool:
-    """Whether an answer stands in the evidence, whole."""
-    evidence = result.evidence
-    document = result.passage.document.id
-    return evidence is not None and any(_within(span, document, evidence.start, evidence.end) for span in spans)
+    """Whether an answer stands in the evidence, whole. The same text elsewhere has the same sentence."""
+    from eval.credit import Hit, places
+
+    if result.evidence is None:
+        return False
+    start, end = (at - result.passage.start for at in result.evidence)
+    marked = [Hit(place.document, place.start + start, place.start + end) for place in places(result)]
+    return any(_within(span, sentence) for sentence in marked for span in spans)
 
 
-def _within(span: Span, document: str, start: int, end: int) -> bool:
-    return span.document == document and start <= span.start and span.end <= end
+def _within(span: Span, hit: Hit) -> bool:
+    return span.document == hit.document and hit.start <= span.start and span.end <= hit.end

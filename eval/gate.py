@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from eval.errors import EvalError
 from eval.indexes import opened
 from eval.shell import Folder, IndexFolder, Model, errors, model_of
 
@@ -31,22 +33,28 @@ def command(
 
     with errors():
         judged = read_set(folder)
+        needed = floors(judged.name)  # before the measurement: without floors there is nothing to measure for
         with opened(judged, index_folder, model_of(model)) as (collection, _, _told):
             values = measure(collection, judged, without)
-    missed = [
-        f"{name} is {values[name]:.4f}, its floor {floor}"
-        for name, floor in floors(judged.name).items()
-        if values[name] < floor
-    ]
+        missed = short(needed, values)
     typer.echo(json.dumps({"what": "gate", "set": judged.name, "without": without, "measures": values, "missed": missed}))
     if missed:
         raise typer.Exit(1)
 
 
 def floors(name: str) -> dict[str, float]:
-    """The floors of a set, by measure; none if it has none."""
+    """The floors of a set, by measure. Raises :class:`EvalError` if it has none: a gate that nothing can fail is open."""
     found: dict[str, float] = json.loads(FLOORS.read_text(encoding="utf-8")).get(name, {})
+    if not found:
+        raise EvalError(f"{FLOORS} has no floors for {name}; write some there, or name another set")
     return found
+
+
+def short(needed: Mapping[str, float], values: Mapping[str, float]) -> list[str]:
+    """Each floor that is missed, in words. Raises :class:`EvalError`: a floor names no measure."""
+    if unknown := sorted(needed.keys() - values.keys()):
+        raise EvalError(f"{FLOORS} names {', '.join(unknown)}; a floor can be of {', '.join(values)}")
+    return [f"{name} is {values[name]:.4f}, its floor {floor}" for name, floor in needed.items() if values[name] < floor]
 
 
 def measure(collection: Collection, judged: JudgedSet, without: str | None = None) -> dict[str, float]:
@@ -59,7 +67,7 @@ def measure(collection: Collection, judged: JudgedSet, without: str | None = Non
     report = retrieval.measure(collection, judged, readings=readings)
     found: dict[str, Any] = {name: one.value for name, one in report.measures.items()}
     answers = read_answers(judged, [])
-    found["evidence"] = evidence.measure(collection, judged, answers).first.value
+    found["evidence"] = evidence.measure(collection, judged, answers, readings=readings).first.value
     found["AUROC"] = _auroc(collection, judged, readings)
     return {name: round(value, 4) for name, value in found.items()}
 

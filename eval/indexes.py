@@ -41,8 +41,9 @@ def opened(
     with _kept_or_temporary(folder) as place, progress() as told:
         collection = Collection(place, model, create=True)  # first, since only an empty folder becomes an index
         try:
-            files = corpus_files(judged, named, place)
-            summary = index(collection, [without(file, removed, place) for file in files] if removed else files, told)
+            own = judged.folder / "corpus.jsonl"  # distractors may be large, and are not read for what was removed
+            files = [without(one, removed, place) if one == own else one for one in corpus_files(judged, named, place)]
+            summary = index(collection, files, told)
             for one in summary.failed[:5]:
                 typer.echo(f"not indexed: {one.path} {one.record}: {one.reason}", err=True)
             yield Opened(collection, len(summary.failed), told)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-_ROW, _LABEL, _WIDTH = 26, 170, 640  # units of the drawing
+_ROW, _LABEL, _WIDTH = 26, 130, 420  # units of the drawing: narrow, so that a phone does not shrink its text beyond reading
 
 
 class Bar(NamedTuple):
@@ -20,7 +20,7 @@ class Bar(NamedTuple):
 
 def bars(rows: Sequence[Bar]) -> str:
     """Horizontal bars, one a row, each with its interval as a line."""
-    room = _WIDTH - _LABEL - 60
+    room = _WIDTH - _LABEL - 50
     drawn = "".join(_bar(row, _ROW * at, room) for at, row in enumerate(rows))
     return f'<svg viewBox="0 0 {_WIDTH} {_ROW * len(rows)}" role="img">{drawn}</svg>'
 

@@ -17,6 +17,7 @@ Record = Mapping[str, Any]
 
 WORST = 20  # questions that are shown
 CHANGED = 10  # most improved and most worsened
+UNKNOWN = ("made without --per-question", "")
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2733; --quiet: #5d6b7a; --paper: #fff; --line: #d5dce4; --bar: #2f6fb0; }
@@ -25,12 +26,12 @@ _STYLE = """
 }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 0 auto; padding: 1rem; }
 body { color: var(--ink); background: var(--paper); }
-svg { width: 100%; max-width: 40rem; font: 12px system-ui, sans-serif; } svg.square { max-width: 20rem; }
+svg { width: 100%; max-width: 34rem; font: 12px system-ui, sans-serif; } svg.square { max-width: 20rem; }
 svg text { fill: var(--ink); } .bar, .dot { fill: var(--bar); } .frame { fill: none; stroke: var(--line); }
 .whisker { stroke: var(--quiet); } .curve { fill: none; stroke: var(--bar); stroke-width: 2; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; }
 td, th { padding: .2rem .7rem .2rem 0; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; }
-td { overflow-wrap: anywhere; } .quiet { color: var(--quiet); font-size: .85rem; }
+td { overflow-wrap: break-word; } li { margin: .5rem 0; } .quiet { color: var(--quiet); font-size: .85rem; }
 """
 
 
@@ -46,7 +47,10 @@ def command(
     """Write one HTML page with plots, the worst questions, and what changed since a baseline."""
     with errors():
         text = page([_read(file) for file in results], [_read(file) for file in baseline or []])
-    target.write_text(text, encoding="utf-8")
+        try:
+            target.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise EvalError(f"{target} cannot be written: {error.strerror}; name a file in a folder that is there") from error
     typer.echo(f"written: {target}")
 
 
@@ -120,7 +124,7 @@ def _changes(records: Sequence[Record], baseline: Sequence[Record]) -> str:
     before = {one["set"]: one for one in baseline}
     both = [(one, before[one["set"]]) for one in records if one["set"] in before]
     rows = [
-        (one["set"], found.questions, f"{found.difference:+.4f}", f"{found.p:.4f}")
+        (one["set"], found.questions, *((f"{found.difference:+.4f}", f"{found.p:.4f}") if found.questions else UNKNOWN))
         for one, old in both
         for found in [compare(one, old)]
     ]
@@ -136,9 +140,11 @@ def _changes(records: Sequence[Record], baseline: Sequence[Record]) -> str:
 
 def _evidence(records: Sequence[Record]) -> str:
     rows = [
-        (one["set"], one["questions"], _interval(one["held"]), _interval(one["first"]), one["not_found"]) for one in records
+        (one["set"], one["questions"], _interval(one["held"]), _interval(one["first"]), one["not_found"], one["unplaced"])
+        for one in records
     ]
-    return _table(("set", "questions", "of the passage found", "of the first result", "not found"), rows) if rows else ""
+    head = ("set", "questions", "of the passage found", "of the first result", "not found", "left out")
+    return _table(head, rows) if rows else ""
 
 
 def _verdicts(records: Sequence[Record]) -> str:
@@ -148,6 +154,8 @@ def _verdicts(records: Sequence[Record]) -> str:
             area = _interval(one["auroc"][band]) if band in one["auroc"] else ""
             shares = (_interval(some["verdicts"][name]) for name in ("answered", "weak", "nothing"))
             rows.append((one["set"], one["passages"], band, some["questions"], area, *shares))
+        if "all" in one["auroc"]:
+            rows.append((one["set"], one["passages"], "all but answerable", "", _interval(one["auroc"]["all"]), "", "", ""))
     head = ("set", "passages", "band", "questions", "AUROC", "answered", "weak", "nothing")
     return _table(head, rows) if rows else ""
 
@@ -190,16 +198,21 @@ def _worst(records: Sequence[Record]) -> str:
     parts = []
     for one in records:
         worst = sorted(one.get("per_question", ()), key=lambda question: (question["nDCG@10"], question["id"]))[:WORST]
-        rows = [
-            (question["text"], question["kind"] or "", f"{question['nDCG@10']:.3f}", f"{first['score']:.2f}", first["text"])
-            for question in worst
-            for first in question["first"][:1]
-        ]
-        if rows:
-            parts.append(
-                f"<h3>{escape(one['set'])}</h3>" + _table(("question", "kind", "nDCG@10", "score", "returned first"), rows)
-            )
+        if worst:
+            parts.append(f"<h3>{escape(one['set'])}</h3>" + "".join(map(_question, worst)))
     return "".join(parts)
+
+
+def _question(one: Mapping[str, Any]) -> str:
+    """A question and what was returned first, as a paragraph and a list, which a narrow screen can wrap."""
+    kind = f", {one['kind']}" if one["kind"] else ""
+    returned = "".join(
+        f'<li>{escape(first["text"])} <span class="quiet">{escape(first["document"])}, characters {first["start"]} to '
+        f"{first['end']}, score {first['score']:.2f}</span></li>"
+        for first in one["first"]
+    )
+    measured = f'<span class="quiet">nDCG@10 {one["nDCG@10"]:.3f}{escape(kind)}</span>'
+    return f"<p><b>{escape(one['text'])}</b> {measured}</p><ol>{returned or '<li>nothing was returned</li>'}</ol>"
 
 
 def _interval(one: Mapping[str, float]) -> str:

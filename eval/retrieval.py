@@ -156,7 +156,8 @@ def _told(question: Question, asked: Asked, values: dict[str, Any]) -> dict[str,
         for one in asked.first
     ]  # fmt: skip
     measured = {name: round(float(value), 4) for name, value in values.items()}
-    return {"id": question.id, "text": question.text, "kind": question.kind, **measured, "first": first}
+    told = {"id": question.id, "text": question.text, "kind": question.kind, **measured}
+    return told | {"took_ms": round(asked.took_ms, 2), "first": first}
 
 
 def command(
@@ -166,7 +167,7 @@ def command(
     model: Model = None,
     corpus: Corpora = None,
     per_question: Annotated[
-        bool, typer.Option("--per-question", help="Put each question into the JSON, with what was returned.")
+        bool, typer.Option("--per-question", help="With --json: each question too, with what was returned.")
     ] = False,
 ) -> None:
     """Measure nDCG@10, success@1, recall@100 and MRR over a judged set's questions."""

@@ -18,9 +18,12 @@ QUESTIONS = 500
 def command(
     folder: Folder, as_json: AsJson = False, index_folder: IndexFolder = None, model: Model = None, corpus: Corpora = None
 ) -> None:
-    """Measure the milliseconds of each stage of a question, one question at a time."""
+    """Measure the milliseconds of each stage of a question, one question at a time, in one thread."""
+    import os
+
     from eval.sets import read_set
 
+    os.environ["OMP_NUM_THREADS"] = "1"  # read by torch, faiss and numpy when they are first imported, which is below
     with errors():
         judged = read_set(folder)
         with opened(judged, index_folder, model_of(model), corpus or []) as (collection, _, told):

@@ -22,7 +22,7 @@ SEED = 20_261_124  # of the articles that are removed
 DEPTH = 10  # results whose scores are held against what came true
 BINS = 10
 FAR_QUESTIONS = 1000  # of each set that is asked of another's collection
-ANSWERABLE, REMOVED, FAR = "answerable", "removed", "far"
+ANSWERABLE, REMOVED, FAR, OTHERS = "answerable", "removed", "far", "other sets"
 
 
 class Outcome(NamedTuple):
@@ -55,8 +55,9 @@ def command(
         removed = frozenset() if len(bands) > 1 else _removed(judged)
         if removed:
             bands = _split(judged, removed)
+        elsewhere = OTHERS if FAR in bands else FAR  # a thousand of them would drown a set's own
         for other in far or []:
-            bands.setdefault(FAR, []).extend(_sample(read_set(other).questions))
+            bands.setdefault(elsewhere, []).extend(_sample(read_set(other).questions))
         with opened(judged, index_folder, model_of(model), corpus or [], removed) as (collection, _, told):
             record = measure(collection, judged, bands, told)
     show(record, as_json, lambda: _rows(record))
@@ -67,7 +68,6 @@ def measure(
 ) -> dict[str, Any]:
     """Ask the questions of every band; "answerable" is one of them. Raises :class:`indexer.PassagesError`."""
     from eval.credit import credit_of
-    from eval.rates import auroc
 
     credit, relevant = credit_of(judged), judged.relevant
     outcomes: dict[str, list[Outcome]] = {band: [] for band in bands}
@@ -77,19 +77,14 @@ def measure(
             units = relevant.get(question.id, frozenset()) if band == ANSWERABLE else frozenset()
             outcomes[band].append(_ask(collection, question.text, credit, units))
             told("asking", sum(map(len, outcomes.values())), total)
-    answerable = [one.best for one in outcomes[ANSWERABLE]]
     with collection.view() as view:
         passages = view.snapshot.counts().passages
     return {
         "what": "verdict",
         "set": judged.name,
         "passages": passages,
-        "bands": {band: _band(some) for band, some in outcomes.items()},
-        "auroc": {
-            band: auroc(answerable, [one.best for one in some])._asdict()
-            for band, some in outcomes.items()
-            if band != ANSWERABLE
-        },
+        "bands": {band: _band(some, band == ANSWERABLE) for band, some in outcomes.items()},
+        "auroc": _areas(outcomes),
         "calibration": _calibration([pair for one in outcomes[ANSWERABLE] for pair in one.first]),
     }
 
@@ -103,13 +98,26 @@ def _ask(collection: Collection, question: str, credit: Credit, relevant: frozen
     return Outcome(answer.verdict, first[0][0] if first else 0.0, first)
 
 
-def _band(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def _areas(outcomes: Mapping[str, Sequence[Outcome]]) -> dict[str, Any]:
+    """How well the best score tells answerable questions from those of each other band, and from "all" of them."""
+    from eval.rates import auroc
+
+    best = {band: [one.best for one in some] for band, some in outcomes.items()}
+    answerable = best.pop(ANSWERABLE)
+    best |= {"all": [score for some in best.values() for score in some]} if best else {}
+    return {band: auroc(answerable, some)._asdict() for band, some in best.items()}
+
+
+def _band(outcomes: Sequence[Outcome], answerable: bool) -> dict[str, Any]:
+    """Shares of each verdict; of the wrong one, "nothing" or "answered"; and of that or "weak"."""
     from eval.rates import share
 
-    counts = Counter(one.verdict for one in outcomes)
+    counts, total = Counter(one.verdict for one in outcomes), len(outcomes)
     verdicts = ("answered", "weak", "nothing", "uncalibrated")
-    shares = {one: share(counts[one], len(outcomes))._asdict() for one in verdicts if counts[one] or one != "uncalibrated"}
-    return {"questions": len(outcomes), "verdicts": shares}
+    shares = {one: share(counts[one], total)._asdict() for one in verdicts if counts[one] or one != "uncalibrated"}
+    name, wrong = ("false_reject", counts["nothing"]) if answerable else ("false_accept", counts["answered"])
+    errors = {name: share(wrong, total)._asdict(), f"{name}_or_weak": share(wrong + counts["weak"], total)._asdict()}
+    return {"questions": total, "verdicts": shares, "errors": errors}
 
 
 def _calibration(pairs: Sequence[tuple[float, bool]]) -> dict[str, Any]:
@@ -152,11 +160,11 @@ def _removed(judged: JudgedSet) -> frozenset[str]:
 
 
 def _split(judged: JudgedSet, removed: frozenset[str]) -> dict[str, list[Question]]:
-    """Answerable questions, and those whose every answer was removed."""
+    """Answerable questions, and those whose every answer was removed; one answer that is left makes a question answerable."""
     bands: dict[str, list[Question]] = {ANSWERABLE: [], REMOVED: []}
     relevant = judged.relevant
     for question in judged.answerable:
-        gone = judged.documents_of(relevant[question.id]) & removed
+        gone = judged.documents_of(relevant[question.id]) <= removed
         bands[REMOVED if gone else ANSWERABLE].append(question)
     return bands
 
@@ -174,6 +182,9 @@ def _rows(record: dict[str, Any]) -> list[tuple[str, ...]]:
         if band in record["auroc"]:
             rows.append((band, count, "AUROC", *interval(record["auroc"][band])))
         rows += [(band, count, verdict, *interval(share)) for verdict, share in one["verdicts"].items()]
+        rows += [(band, count, error.replace("_", " "), *interval(share)) for error, share in one["errors"].items()]
+    if "all" in record["auroc"]:
+        rows.append(("all but answerable", "", "AUROC", *interval(record["auroc"]["all"])))
     return [
         *rows,
         ("scores", str(record["calibration"]["results"]), "calibration error", f"{record['calibration']['error']:.3f}", ""),

@@ -124,7 +124,7 @@ class Ranker(NamedTuple):
         if "vector" in self.readings or self.readings == ("tokens",):
             near = self.vectors.nearest(self.question.tokens.pooled, count, self.allowed).keys
         if "words" in self.readings or self.readings == ("tokens",):
-            matching = self.words.matching(self.question.codes, count, self.allowed)
+            matching = self.words.matching(self.question.groups, self.question.rarity, count, self.allowed)
         return near.tolist(), matching.tolist()
 
     def _readings(self, found: Sequence[Candidate]) -> tuple[Readings, npt.NDArray[np.bool_]]:
@@ -140,10 +140,9 @@ class Ranker(NamedTuple):
 
     def _words(self, found: Sequence[Candidate]) -> tuple[Floats, npt.NDArray[np.bool_]]:
         """BM25 over its possible maximum, float32 [n], and which words each passage holds, bool [n, w]."""
-        groups = [word.codes for word in self.question.words]
         lengths = np.fromiter((len(one.terms) for one in found), np.int64, len(found))
         codes = np.concatenate([one.terms for one in found]) if found else np.empty(0, np.uint32)
-        scores, held = bm25(codes, lengths, groups, self.question.rarity, self.words.mean_length)
+        scores, held = bm25(codes, lengths, self.question.groups, self.question.rarity, self.words.mean_length)
         return scores / max(possible(self.question.rarity), 1e-9), held
 
     def _tokens(self, found: Sequence[Candidate]) -> TokenSignals:

@@ -12,7 +12,7 @@ from indexer.question import occurs
 from indexer.reading import Question
 from indexer.records import StoredPassage
 from indexer.sentences import Span, sentences
-from indexer.terms import Term
+from indexer.terms import Codes, Term, places
 from indexer.tokens import TokenCodes, sentence_scores
 
 # A sentence's share of the question's words, beside its MaxSim: with it one more sentence in a hundred is right (squad-dev).
@@ -23,9 +23,15 @@ _COVERAGE = 0.25
 _TELLING = 0.25
 
 
+def shared(question: Question, text: str, codes: Codes) -> list[Term]:
+    """The terms of a passage's ``text``, which are ``codes``, that the question has too."""
+    held = np.flatnonzero(np.isin(codes, np.array(question.codes, np.uint32)))
+    at = places(text) if len(held) else []
+    return [Term(int(codes[number]), *at[number]) for number in held.tolist()]
+
+
 def matches(question: Question, passage: StoredPassage, found: Sequence[Term]) -> tuple[Span, ...]:
-    """The words of the passage, which are ``found``, that the question has too, and its phrases, as characters of the
-    document's text."""
+    """The words that question and passage share, which are ``found``, and phrases, as characters of the document's text."""
     telling = _TELLING * question.rarity.max(initial=0)
     codes = {code for word, idf in zip(question.words, question.rarity, strict=True) if idf >= telling for code in word.codes}
     spans = [Span(term.start, term.end) for term in found if term.code in codes]
@@ -35,7 +41,7 @@ def matches(question: Question, passage: StoredPassage, found: Sequence[Term]) -
 
 def evidence(question: Question, passage: StoredPassage, tokens: TokenCodes, found: Sequence[Term]) -> Span | None:
     """The sentence that carries the answer, as characters of the document's text: the one with the greatest MaxSim over its own
-    tokens plus a share of the question's words, of the passage's words ``found``; the first of equals. None where neither
+    tokens plus a share of the question's words, of the shared words ``found``; the first of equals. None where neither
     tells anything."""
     text = passage.text
     spans = sentences(text)

@@ -130,7 +130,8 @@ def _unplaced(session: Session, row: Scored) -> _Verdict:
 def _ranks(session: Session, row: Scored) -> Ranks:
     """The place of a passage in each whole list, among those that filter and phrases leave."""
     ranker, key = session.ranker, row.candidate.key
-    matching = ranker.words.matching(session.question.codes, max(ranker.words.passages, 1), ranker.allowed)
+    groups, rarity = session.question.groups, session.question.rarity
+    matching = ranker.words.matching(groups, rarity, max(ranker.words.passages, 1), ranker.allowed)
     return Ranks(_vector_rank(ranker.vectors, session, key), _place(matching, key))
 
 

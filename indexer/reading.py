@@ -13,7 +13,7 @@ from indexer.languages import QUESTION_WORDS
 from indexer.question import Asked
 from indexer.terms import terms, word_spans
 from indexer.tokens import QuestionTokens
-from indexer.words import Keys, Words, idf
+from indexer.words import Keys, Words
 
 Floats = npt.NDArray[np.float32]
 
@@ -52,6 +52,11 @@ class Question(NamedTuple):
     tokens: QuestionTokens
 
     @property
+    def groups(self) -> list[tuple[int, ...]]:
+        """The terms of each word."""
+        return [word.codes for word in self.words]
+
+    @property
     def codes(self) -> list[int]:
         """All terms that count."""
         return [code for word in self.words for code in word.codes]
@@ -66,7 +71,7 @@ def read(encoding: Encoding, words: Words, languages: Sequence[str]) -> Question
     """The question as a commit's words weigh it; ``languages`` are the stemmers that made its terms."""
     text = encoding.asked.text
     found = question_words(text, languages)
-    rarity = [idf(words.passages, min(words.passages, sum(map(words.frequency, word.codes)))) for word in found]
+    rarity = [words.rarity(word.codes) for word in found]
     unique = {word.codes: at for at, word in reversed(list(enumerate(found))) if not word.asks}
     counted = sorted(unique.values()) or sorted({word.codes: at for at, word in enumerate(found)}.values())
     weights = token_weights(encoding.encoded.offsets[0], found, rarity)

@@ -11,14 +11,14 @@ from typing import Any, Literal, NamedTuple
 from indexer.candidates import Ranker, Ranks, Scored, Stages
 from indexer.collection import Collection, View
 from indexer.documents import Document
-from indexer.evidence import evidence, matches
+from indexer.evidence import evidence, matches, shared
 from indexer.filters import Condition, condition
 from indexer.question import Asked, QuestionError, occurs, parse
 from indexer.ranking import FALLBACK, READINGS, Calibration, Verdict, calibration_of, verdict, weights
 from indexer.reading import Encoding, Question, encode, phrase_keys, read
 from indexer.records import Copy, Keys, StoredPassage
 from indexer.sentences import Span
-from indexer.terms import terms
+from indexer.words import own_terms
 
 MAX_LIMIT = 100
 MAX_REACH = 1000  # offset + limit
@@ -213,7 +213,7 @@ class Session(NamedTuple):
     def _result(self, hit: Hit, passages: Mapping[int, StoredPassage], copies: Sequence[StoredPassage]) -> Result:
         row, question = hit.scored, self.question
         passage = passages[row.candidate.key]
-        found = terms(passage.text, passage.language)
+        found = shared(question, passage.text, own_terms(row.candidate.terms))
         result = Result(
             passage,
             row.score,

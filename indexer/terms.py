@@ -56,8 +56,19 @@ def terms(text: str, language: str) -> list[Term]:
         if match.lastgroup is None:  # a word
             found.append(Term(term_code(match[0], language), *match.span()))
         else:
-            found += _pairs(match[0], match.start())
+            found += [Term(_code(_folded(text[start:end])), start, end) for start, end in _pairs(*match.span())]
     return found or [Term(_code(match[0]), *match.span()) for match in _SYMBOL.finditer(text)]
+
+
+def places(text: str) -> list[tuple[int, int]]:
+    """Start and end of each of the :func:`terms`, in characters: where a text's terms are known, what is left to ask."""
+    found: list[tuple[int, int]] = []
+    for match in _WORD.finditer(text):
+        if match.lastgroup is None:
+            found.append(match.span())
+        else:
+            found += _pairs(*match.span())
+    return found or [match.span() for match in _SYMBOL.finditer(text)]
 
 
 def codes(text: str, language: str) -> Codes:
@@ -79,11 +90,11 @@ def language_of(text: str) -> str:
     return best if scores[best] else DEFAULT
 
 
-def _pairs(run: str, start: int) -> Iterator[Term]:
-    """Terms of a run of a script that writes no space between words: each pair of characters, or a lone one."""
-    size = min(2, len(run))
-    for at in range(len(run) - size + 1):
-        yield Term(_code(_folded(run[at : at + size])), start + at, start + at + size)
+def _pairs(start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Places of the terms of a run of a script that writes no space between words: pairs of characters, or a lone one."""
+    size = min(2, end - start)
+    for at in range(start, end - size + 1):
+        yield at, at + size
 
 
 @lru_cache(maxsize=1 << 17)

@@ -73,14 +73,21 @@ def bm25(
     return (weighed @ rarity.astype(np.float64)).astype(np.float32), counts > 0
 
 
+def own_terms(terms: Codes) -> Codes:
+    """The terms of the passage's own text, which stand behind the divider."""
+    return terms[int(np.argmax(terms == DIVIDER)) + 1 :]
+
+
 class _Disk(NamedTuple):
-    """A commit of tantivy's, and what ``words.json`` says of it."""
+    """A commit of tantivy's, and what ``words.json`` says of it: a passage above ``last_key`` is there because of a crash
+    between the two, and is not counted."""
 
     searcher: tantivy.Searcher
     schema: tantivy.Schema
     place: Path
     passages: int
     terms: int
+    last_key: int
 
 
 class _Tail(NamedTuple):
@@ -137,14 +144,16 @@ class Words(NamedTuple):
         found = np.searchsorted(np.cumsum(self.tail.lengths), np.flatnonzero(self.tail.codes == code), side="right")
         return on_disk + len(np.unique(found))
 
-    def matching(self, codes: Sequence[int], count: int, allowed: Keys | None = None) -> Keys:
-        """The ``count`` passages with the greatest BM25 among those that hold any of ``codes``, best first, ties by key; none
-        outside ``allowed`` (ascending), and none of these is missed."""
-        codes = sorted(set(codes))
-        rarity = np.array([idf(self.passages, min(self.passages, self.frequency(code))) for code in codes], np.float32)
-        keys, scores = self._from_tail(codes, rarity, allowed)
+    def rarity(self, codes: Sequence[int]) -> float:
+        """The idf of a word whose forms are ``codes``."""
+        return idf(self.passages, min(self.passages, sum(map(self.frequency, codes))))
+
+    def matching(self, groups: Sequence[Sequence[int]], rarity: Floats, count: int, allowed: Keys | None = None) -> Keys:
+        """The ``count`` passages with the greatest BM25 among those that hold any word, best first, ties by key; none outside
+        ``allowed`` (ascending), and none of these is missed. ``groups`` and ``rarity`` as for :func:`bm25`."""
+        keys, scores = self._from_tail(groups, rarity, allowed)
         if self.disk:
-            near, best = self._from_disk(self.disk, codes, count, allowed)
+            near, best = self._from_disk(self.disk, sorted({code for group in groups for code in group}), count, allowed)
             keys, scores = np.concatenate([near, keys]), np.concatenate([best, scores])
         order = np.lexsort((keys, -scores.round(5)))  # below that, equal passages differ by the segment that they lie in
         return keys[order][:count]
@@ -152,7 +161,7 @@ class Words(NamedTuple):
     def phrase(self, codes: Sequence[int]) -> Keys:
         """Every passage in whose own text these terms follow one another, ascending."""
         tail = zip(self.tail.keys.tolist(), self.tail.terms(), strict=True)
-        found = [key for key, terms in tail if _follow(_own(terms), codes)]
+        found = [key for key, terms in tail if _follow(own_terms(terms), codes)]
         if self.disk:
             query = _phrase(self.disk.schema, [_word(code) for code in codes])
             found += _all(self.disk, query)
@@ -171,8 +180,7 @@ class Words(NamedTuple):
         last = int(keys[-1]) if len(keys) else self.last_key
         return self._replace(tail=tail, removed=gone, generation=generation, last_key=max(last, self.last_key))
 
-    def _from_tail(self, codes: Sequence[int], rarity: Floats, allowed: Keys | None) -> tuple[Keys, Floats]:
-        groups = [[code] for code in codes]
+    def _from_tail(self, groups: Sequence[Sequence[int]], rarity: Floats, allowed: Keys | None) -> tuple[Keys, Floats]:
         scores, held = bm25(self.tail.codes, self.tail.lengths, groups, rarity, self.mean_length)
         found = held.any(axis=1) & ~np.isin(self.tail.keys, self.removed)
         if allowed is not None:
@@ -187,9 +195,9 @@ class Words(NamedTuple):
         share = 1 if allowed is None or few else max(len(allowed), 1) / max(1, self.passages)
         fetched = int((count + 16) / share) + len(self.removed)
         while True:
-            hits = disk.searcher.search(query, limit=max(1, min(fetched, disk.passages + 1)), count=False).hits
+            hits = disk.searcher.search(query, limit=max(1, min(fetched, disk.searcher.num_docs + 1)), count=False).hits
             keys = _keys_of(disk, hits)
-            kept = ~np.isin(keys, self.removed) & ~np.isin(keys, self.tail.keys)
+            kept = ~np.isin(keys, self.removed) & (keys <= disk.last_key)
             if allowed is not None:
                 kept &= np.isin(keys, allowed)
             if kept.sum() >= count or len(hits) < fetched:
@@ -240,18 +248,18 @@ def _write(place: Path, words: Words) -> tuple[int, int]:
     schema = _schema()
     index = tantivy.Index(schema, path=str(place))
     writer = index.writer(_HEAP_BYTES, 1)
-    lost = _lengths(words.disk, words.removed) if words.disk else 0
-    gone = np.concatenate([words.removed, words.tail.keys])  # the tail too: a crash may have left it there
     # By query: asked to delete by the term of an unsigned field, the Python binding takes a signed one and deletes nothing.
-    writer.delete_documents_by_query(tantivy.Query.term_set_query(schema, "key", gone.tolist()))
+    writer.delete_documents_by_query(tantivy.Query.term_set_query(schema, "key", words.removed.tolist()))
+    writer.delete_documents_by_query(_above(schema, words.disk.last_key if words.disk else 0))  # what a crash left there
     for key, terms in zip(words.tail.keys.tolist(), words.tail.terms(), strict=True):
         if key not in words.removed:
             writer.add_document(_document(key, terms))
     writer.commit()
     writer.wait_merging_threads()
-    before = words.disk.terms if words.disk else 0
-    kept = ~np.isin(words.tail.keys, words.removed)
-    return words.passages, before - lost + int((words.tail.lengths[kept] - 1).sum())
+    index.reload()
+    searcher = index.searcher()
+    found = searcher.aggregate(tantivy.Query.all_query(), {"terms": {"sum": {"field": "length"}}})
+    return searcher.num_docs, int(found["terms"]["value"] or 0)
 
 
 def _opened(place: Path, record: dict[str, Any]) -> Words:
@@ -259,7 +267,7 @@ def _opened(place: Path, record: dict[str, Any]) -> Words:
 
     index = tantivy.Index.open(str(place))
     index.reload()
-    disk = _Disk(index.searcher(), index.schema, place, record["passages"], record["terms"])
+    disk = _Disk(index.searcher(), index.schema, place, record["passages"], record["terms"], record["last_key"])
     return Words.empty()._replace(disk=disk, generation=record["generation"], last_key=record["last_key"])
 
 
@@ -281,7 +289,7 @@ def _document(key: int, terms: Codes) -> tantivy.Document:
     document.add_unsigned("key", key)
     document.add_unsigned("length", _length(terms))
     document.add_text("terms", " ".join(map(_word, terms[terms != DIVIDER].tolist())))
-    document.add_text("text", " ".join(map(_word, _own(terms).tolist())))
+    document.add_text("text", " ".join(map(_word, own_terms(terms).tolist())))
     return document
 
 
@@ -309,34 +317,26 @@ def _phrase(schema: tantivy.Schema, words: list[str]) -> tantivy.Query:
     return tantivy.Query.phrase_query(schema, "text", [*words])
 
 
+def _above(schema: tantivy.Schema, key: int) -> tantivy.Query:
+    import tantivy
+
+    return tantivy.Query.range_query(schema, "key", tantivy.FieldType.Unsigned, lower_bound=key, include_lower=False)
+
+
 def _all(disk: _Disk, query: tantivy.Query) -> list[int]:
     """Every key that the query finds."""
     hits = disk.searcher.search(query, limit=max(1, disk.searcher.num_docs), count=False).hits
-    return [int(key) for key in _keys_of(disk, hits)]
+    return [key for key in _keys_of(disk, hits).tolist() if key <= disk.last_key]
 
 
 def _keys_of(disk: _Disk, hits: Sequence[tuple[float, tantivy.DocAddress]]) -> Keys:
     return np.array(disk.searcher.fast_field_values("key", [address for _, address in hits]), np.int64)
 
 
-def _lengths(disk: _Disk, keys: Keys) -> int:
-    """How many terms these passages have together."""
-    import tantivy
-
-    query = tantivy.Query.term_set_query(disk.schema, "key", keys.tolist())
-    hits = disk.searcher.search(query, limit=max(1, len(keys)), count=False).hits
-    return sum(int(length or 0) for length in disk.searcher.fast_field_values("length", [address for _, address in hits]))
-
-
 def _follow(terms: Codes, codes: Sequence[int]) -> bool:
     """Whether ``codes`` stand in ``terms`` one right after the other."""
     starts = np.flatnonzero(terms[: max(0, len(terms) - len(codes) + 1)] == codes[0])
     return any((terms[at : at + len(codes)] == codes).all() for at in starts.tolist())
-
-
-def _own(terms: Codes) -> Codes:
-    """The terms of the passage's own text, which stand behind the divider."""
-    return terms[int(np.argmax(terms == DIVIDER)) + 1 :]
 
 
 def _length(terms: Codes) -> int:

@@ -22,7 +22,10 @@ QUESTION = "Who will host the next ministerial meeting?"
 SAUDI = "The Coalition welcomes Saudi Arabia’s announcement to host the next Ministerial Meeting of the Global Coalition."
 TITLE = "Small Group of the Global Coalition to Defeat Daesh"
 LINK = f"/?q={quote(QUESTION)}"
-COUNTED = re.compile(r"^\s*(Answered|Perhaps|Nothing in this collection answers that; the closest passages are)?\s*\d+ passages? in \d+ ms\s*$")
+VERDICT = "Answered|Perhaps|Nothing in this collection answers that; the closest passages are"
+COUNTED = re.compile(rf"^\s*({VERDICT})?\s*\d+ passages? in \d+ ms\s*$")
+    r"^\s*(Answered|Perhaps|Nothing in this collection answers that; the closest passages are)?\s*\d+ passages? in \d+ ms\s*$"
+)
 
 
 def put(server: str, name: str, **record: Any) -> None:
