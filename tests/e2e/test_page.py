@@ -24,8 +24,6 @@ TITLE = "Small Group of the Global Coalition to Defeat Daesh"
 LINK = f"/?q={quote(QUESTION)}"
 VERDICT = "Answered|Perhaps|Nothing in this collection answers that; the closest passages are"
 COUNTED = re.compile(rf"^\s*({VERDICT})?\s*\d+ passages? in \d+ ms\s*$")
-    r"^\s*(Answered|Perhaps|Nothing in this collection answers that; the closest passages are)?\s*\d+ passages? in \d+ ms\s*$"
-)
 
 
 def put(server: str, name: str, **record: Any) -> None:
