@@ -140,7 +140,14 @@ def _changes(records: Sequence[Record], baseline: Sequence[Record]) -> str:
 
 def _evidence(records: Sequence[Record]) -> str:
     rows = [
-        (one["set"], one["questions"], _interval(one["held"]), _interval(one["first"]), one["not_found"], one["unplaced"])
+        (
+            one["set"],
+            one["questions"],
+            _interval(one["held"]),
+            _interval(one["first"]),
+            one["not_found"],
+            one.get("unplaced", ""),
+        )
         for one in records
     ]
     head = ("set", "questions", "of the passage found", "of the first result", "not found", "left out")
@@ -177,7 +184,7 @@ def _ablations(records: Sequence[Record]) -> str:
             name,
             _interval(some["nDCG@10"]),
             _interval(some["success@1"]),
-            f"{some['nDCG@10']['difference']['value']:+.3f}",
+            _interval(some["nDCG@10"]["difference"], "+.3f"),
         )
         for one in records
         for name, some in one["readings"].items()
@@ -207,16 +214,16 @@ def _question(one: Mapping[str, Any]) -> str:
     """A question and what was returned first, as a paragraph and a list, which a narrow screen can wrap."""
     kind = f", {one['kind']}" if one["kind"] else ""
     returned = "".join(
-        f'<li>{escape(first["text"])} <span class="quiet">{escape(first["document"])}, characters {first["start"]} to '
-        f"{first['end']}, score {first['score']:.2f}</span></li>"
+        f'<li>{escape(first["text"])} <span class="quiet">{escape(first["document"])}, characters {int(first["start"])} to '
+        f"{int(first['end'])}, score {first['score']:.2f}</span></li>"
         for first in one["first"]
     )
     measured = f'<span class="quiet">nDCG@10 {one["nDCG@10"]:.3f}{escape(kind)}</span>'
     return f"<p><b>{escape(one['text'])}</b> {measured}</p><ol>{returned or '<li>nothing was returned</li>'}</ol>"
 
 
-def _interval(one: Mapping[str, float]) -> str:
-    return f"{one['value']:.3f} ({one['low']:.3f} to {one['high']:.3f})"
+def _interval(one: Mapping[str, float], form: str = ".3f") -> str:
+    return f"{one['value']:{form}} ({one['low']:{form}} to {one['high']:{form}})"
 
 
 def _table(head: Iterable[object], rows: Iterable[Iterable[object]]) -> str:

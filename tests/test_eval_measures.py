@@ -6,6 +6,8 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ from eval.indexes import index
 from eval.plots import Bar, bars, reliability
 from eval.rates import auroc, share
 from eval.report import page
-from eval.sets import JudgedSet, read_set
+from eval.sets import JudgedSet, Judgement, Paragraph, Question, read_set
 from indexer import Collection
 from indexer.encoder import Encoder
 
@@ -57,6 +59,13 @@ def test_the_gate_fails_without_any_one_reading(collection: Collection, judged: 
     assert [name for name, floor in gate.floors("gate").items() if values[name] < floor]
 
 
+def test_a_gate_without_floors_is_an_error() -> None:
+    with pytest.raises(EvalError, match="has no floors for another"):
+        gate.floors("another")
+    with pytest.raises(EvalError, match="names F1; a floor can be of MRR"):
+        gate.short({"F1": 0.5}, {"MRR": 1.0})
+
+
 def test_a_missed_floor_is_named_and_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(gate, "measure", lambda *_: {"MRR": 0.5})
     monkeypatch.setattr(gate, "floors", lambda _: {"MRR": 0.6})
@@ -76,6 +85,41 @@ def test_evidence_is_held_against_the_answers_place(collection: Collection, judg
     assert report.first.value < 1.0
     nowhere = {question: [Span("none", 0, 1)] for question in answers}
     assert evidence.measure(collection, judged, nowhere).not_found == 40
+    some = dict(list(answers.items())[:3])
+    partly = evidence.measure(collection, judged, some)
+    assert (partly.questions, partly.unplaced) == (3, 37)
+
+
+def result(document: str, start: int, sentence: tuple[int, int], *copies: tuple[str, int]) -> Any:
+    """A result of 50 characters with that evidence, and the places of its copies."""
+    passage, *others = (
+        SimpleNamespace(document=SimpleNamespace(id=name), start=at, end=at + 50) for name, at in ((document, start), *copies)
+    )
+    return SimpleNamespace(passage=passage, evidence=Span(document, *sentence)[1:], also_in=tuple(others))
+
+
+@pytest.mark.parametrize(
+    ("answer", "answers", "holds"),
+    [
+        (Span("a", 110, 120), True, True),
+        (Span("a", 109, 115), True, False),  # begins before the sentence
+        (Span("a", 115, 121), True, False),  # ends after it
+        (Span("a", 145, 151), False, False),  # ends after the passage
+        (Span("b", 10, 20), True, True),  # the same sentence, in the copy
+        (Span("b", 30, 40), True, False),  # elsewhere in the copy
+        (Span("c", 110, 120), False, False),  # another document
+    ],
+)
+def test_an_answer_is_held_whole_in_any_place_of_the_text(answer: Span, answers: bool, holds: bool) -> None:
+    one = result("a", 100, (110, 120), ("b", 0))
+    assert evidence._answers(one, [answer]) is answers
+    assert evidence._holds(one, [answer]) is holds
+
+
+def test_without_evidence_no_answer_is_held() -> None:
+    one = result("a", 0, (0, 10))
+    one.evidence = None
+    assert not evidence._holds(one, [Span("a", 0, 10)])
 
 
 def test_verdicts_are_counted_by_band(collection: Collection, judged: JudgedSet) -> None:
@@ -84,7 +128,32 @@ def test_verdicts_are_counted_by_band(collection: Collection, judged: JudgedSet)
     for one in record["bands"].values():
         assert sum(some["value"] for some in one["verdicts"].values()) == pytest.approx(1)
     assert 0.5 < record["auroc"]["unanswerable"]["value"] <= 1
+    assert record["auroc"]["all"] == record["auroc"]["unanswerable"]  # there is no other band
     assert len(record["calibration"]["bins"]) == verdict.BINS
+
+
+def test_errors_of_the_verdict_are_counted_with_and_without_weak_ones() -> None:
+    outcomes = [verdict.Outcome(one, 0.5, ()) for one in ("answered", "weak", "weak", "nothing")]
+    rejects, accepts = (verdict._band(outcomes, answerable)["errors"] for answerable in (True, False))
+    assert {name: one["value"] for name, one in rejects.items()} == {"false_reject": 0.25, "false_reject_or_weak": 0.75}
+    assert {name: one["value"] for name, one in accepts.items()} == {"false_accept": 0.25, "false_accept_or_weak": 0.75}
+
+
+def test_questions_of_all_bands_count_for_the_area_of_all() -> None:
+    scores = {"answerable": (0.5, 0.9), "far": (0.1,), "adjacent": (0.7, 0.8)}
+    areas = verdict._areas({band: [verdict.Outcome("weak", one, ()) for one in some] for band, some in scores.items()})
+    assert {band: one["value"] for band, one in areas.items()} == {
+        "far": 1,
+        "adjacent": 0.5,
+        "all": pytest.approx(4 / 6),  # .9 is above all three, .5 above one
+    }
+
+
+def test_one_answer_that_is_left_makes_a_question_answerable() -> None:
+    judgements = (Judgement("both", "x", 1), Judgement("both", "y", 1), Judgement("one", "x", 1))
+    questions = (Question("both", "?", None), Question("one", "?", None))
+    bands = verdict._split(JudgedSet("s", Path(), questions, judgements, None), frozenset({"x"}))
+    assert {band: [one.id for one in some] for band, some in bands.items()} == {"answerable": ["both"], "removed": ["one"]}
 
 
 def test_ablation_has_every_combination_of_readings(collection: Collection, judged: JudgedSet) -> None:
@@ -117,6 +186,37 @@ def test_a_set_without_answers_is_told(tmp_path: Path) -> None:
         read_answers(read_set(tmp_path / "gate"), [])
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ({"_id": "q", "corpus_id": "d", "spans": [[3]]}, "line 1: has a span that is not two"),
+        ({"_id": "q", "corpus_id": "d", "spans": [[3, 3]]}, "line 1: has a span that is not two"),
+        ({"_id": "q", "spans": [[3, 4]]}, 'line 1: has no "corpus_id"'),
+        ({"query-id": "q", "paragraph-id": "none", "start": 0, "end": 1}, "line 1: names the paragraph none"),
+        ({"corpus_id": "d", "spans": [[3, 4]]}, 'line 1: has no "_id"'),
+    ],
+)
+def test_a_broken_answer_is_named_with_its_place(tmp_path: Path, line: dict[str, Any], message: str) -> None:
+    (tmp_path / "answers.jsonl").write_text(json.dumps(line))
+    with pytest.raises(EvalError, match=message):
+        read_answers(JudgedSet("s", tmp_path, (), (), None), [])
+
+
+def test_answers_stand_in_the_document_wherever_it_has_their_text(tmp_path: Path) -> None:
+    (tmp_path / "answers.jsonl").write_text(
+        '{"_id": "text", "corpus_id": "d", "answers": [" a b", "", "none"]}\n'
+        '{"_id": "spans", "corpus_id": "d", "answers": ["a b"], "spans": [[2, 3]]}\n'
+        '{"query-id": "paragraph", "paragraph-id": "d#1", "start": 1, "end": 2}\n'
+    )
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "d", "text": "a b, a b"}\n{"_id": "e", "text": "a b"}\n')
+    judged = JudgedSet("s", tmp_path, (), (), {"d": (Paragraph("d#1", "d", 5, 8),)})
+    assert read_answers(judged, [tmp_path / "corpus.jsonl"]) == {
+        "text": [Span("d", 0, 3), Span("d", 5, 8)],
+        "spans": [Span("d", 2, 3)],
+        "paragraph": [Span("d", 6, 7)],
+    }
+
+
 def test_constants_are_fitted_and_kept_in_the_index(tmp_path: Path) -> None:
     done = CliRunner().invoke(
         app, ["calibrate", str(GATE), "--index", str(tmp_path), "--apply", str(tmp_path / "gate"), "--json"]
@@ -132,6 +232,9 @@ def test_constants_are_fitted_and_kept_in_the_index(tmp_path: Path) -> None:
 def test_per_question_outcomes_make_a_report(collection: Collection, judged: JudgedSet) -> None:
     report = retrieval.measure(collection, judged).as_json(per_question=True)
     assert len(report["per_question"]) == 40
+    one = report["per_question"][0]
+    assert set(one) == {"id", "text", "kind", "nDCG@10", "success@1", "recall@100", "MRR", "took_ms", "first"}
+    assert [set(some) for some in one["first"]] == [{"document", "start", "end", "score", "text"}] * 3
     records = [
         report,
         evidence.measure(collection, judged, read_answers(judged, [])).as_json(),
@@ -159,7 +262,8 @@ def test_per_question_outcomes_make_a_report(collection: Collection, judged: Jud
 
 
 def test_a_page_shows_nothing_that_is_not_escaped() -> None:
-    question = {"id": "1", "text": "<script>", "kind": None, "nDCG@10": 0.1, "first": [{"score": 0.5, "text": "<b>"}]}
+    first = {"document": "<u>", "start": 0, "end": 3, "score": 0.5, "text": "<em>"}
+    question = {"id": "1", "text": "<script>", "kind": "<s>", "nDCG@10": 0.1, "first": [first]}
     one = {"value": 0.1, "low": 0.0, "high": 0.2}
     measures = dict.fromkeys(("nDCG@10", "success@1", "recall@100", "MRR"), one)
     record = {
@@ -171,7 +275,31 @@ def test_a_page_shows_nothing_that_is_not_escaped() -> None:
         "per_question": [question],
     }
     html = page([record])
-    assert not any(tag in html for tag in ("<script>", "<b>", "<i>"))
+    assert not any(tag in html for tag in ("<script>", "<em>", "<i>", "<s>", "<u>"))
+
+
+def test_a_question_for_which_nothing_was_returned_is_among_the_worst() -> None:
+    record = {"what": "retrieval", "set": "s", "questions": 1, "passages": 1}
+    record["measures"] = dict.fromkeys(("nDCG@10", "success@1", "recall@100", "MRR"), {"value": 0.0, "low": 0.0, "high": 0.0})
+    record["per_question"] = [{"id": "1", "text": "Where?", "kind": None, "nDCG@10": 0.0, "first": []}]
+    assert "<b>Where?</b>" in page([record])
+    assert "nothing was returned" in page([record])
+
+
+def test_a_page_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "speed.json").write_text('{"what": "speed", "set": "s", "passages": 1, "stages": {}}')
+    done = CliRunner().invoke(app, ["report", str(tmp_path / "none" / "out.html"), str(tmp_path / "speed.json")])
+    assert done.exit_code == 1
+    assert "out.html cannot be written: No such file or directory" in done.output
+
+
+@pytest.mark.parametrize("content", ["[]", '{"set": "s"}', "{"])
+def test_what_is_no_outcome_is_not_reported(tmp_path: Path, content: str) -> None:
+    (tmp_path / "some.json").write_text(content)
+    done = CliRunner().invoke(app, ["report", str(tmp_path / "out.html"), str(tmp_path / "some.json")])
+    assert done.exit_code == 1
+    assert done.output.startswith(f"error: {tmp_path / 'some.json'} ")
+    assert not (tmp_path / "out.html").exists()
 
 
 def test_a_share_has_wilsons_interval() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.languages import FUNCTION_WORDS, SCRIPT_STEMMERS
-from indexer.terms import DIVIDER, codes, language_of, term_code, terms
+from indexer.terms import DIVIDER, codes, language_of, places, term_code, terms, word_spans
 
 
 def pieces(text: str, language: str = "english") -> list[str]:
@@ -22,6 +24,15 @@ def pieces(text: str, language: str = "english") -> list[str]:
         ("東京タワー", ["東京", "京タ", "タワ", "ワー"]),
         ("水", ["水"]),
         ("서울시", ["서울", "울시"]),
+        ("ทะเล", ["ทะ", "ะเ", "เล"]),
+        ("GPU東京", ["GPU", "東京"]),
+        ("العَرَبِيَّة لغة", ["العَرَبِيَّة", "لغة"]),
+        ("Москва, Αθήνα", ["Москва", "Αθήνα"]),
+        ("cafe\u0301 au lait", ["cafe\u0301", "au", "lait"]),
+        ("1.234.567 v2.0 3,5%", ["1.234.567", "v2", "0", "3,5"]),
+        ("C++ = €", ["C"]),
+        ("€ ± →", ["€", "±", "→"]),
+        ("", []), (" \n\t", []),
         ("snake_case naïve café", ["snake", "case", "naïve", "café"]),
         ("😀 !", ["😀", "!"]),
     ],
@@ -75,3 +86,61 @@ def test_any_visible_text_has_terms_in_order_within_it(text: str) -> None:
     assert all(0 <= term.start < term.end <= len(text) for term in found)
     assert [term.start for term in found] == sorted(term.start for term in found)
     assert DIVIDER not in codes(text, "english")
+
+
+@pytest.mark.parametrize(
+    ("language", "forms"),
+    [
+        ("german", "Vertrag Vertrages Verträge Verträgen"),
+        ("german", "kaufen kaufte kauften"),
+        ("spanish", "canción canciones cancion"),
+        ("spanish", "compraron comprar compraba"),
+        ("french", "général générale généraux"),
+        ("english", "книга книги книгой книгами"),
+        ("english", "كتاب الكتاب كتابها والكتاب"),
+        ("english", "θάλασσα θάλασσας ΘΆΛΑΣΣΑ"),
+        ("english", "1,234,567 1.234.567 1234567 １２３４５６７"),
+        ("english", "cafés cafe\u0301 CAFE"),
+        ("english", "ﬁle file ＦＩＬＥＳ"),
+    ],
+)
+def test_inflected_words_share_a_term(language: str, forms: str) -> None:
+    assert len({term_code(form, language) for form in forms.split()}) == 1
+
+
+@pytest.mark.parametrize("word", ["книгами", "الكتاب", "θάλασσα", "किताबें", "東京", "1,500"])
+def test_only_latin_script_goes_by_the_documents_language(word: str) -> None:
+    assert len({tuple(codes(word, language).tolist()) for language in FUNCTION_WORDS}) == 1
+
+
+@pytest.mark.parametrize(("one", "other"), [("3.14", "314"), ("1,50", "150"), ("कि", "की"), ("が", "か"), ("€", "$")])
+def test_what_means_something_else_has_another_term(one: str, other: str) -> None:
+    assert codes(one, "english").tolist() != codes(other, "english").tolist()
+
+
+def test_a_word_of_a_text_has_the_term_that_it_has_alone() -> None:
+    text = "São Paulo, Москва: «Ёлка» الكِتاب हिन्दी Straße 1,500"
+    for term in terms(text, "german"):
+        assert codes(text[term.start : term.end], "german").tolist() == [term.code]
+
+
+scripts = st.text(st.sampled_from("aÉß1.,-' \u0301жЁσقَّकि東ーきがกี서€😀"), max_size=40)
+
+
+@given(st.one_of(scripts, st.text(max_size=60)))
+def test_places_are_those_of_the_terms(text: str) -> None:
+    assert places(text) == [(term.start, term.end) for term in terms(text, "english")]
+    assert len(codes(text, "english")) == len(places(text))
+
+
+@given(scripts)
+def test_the_same_words_in_any_case_have_the_same_terms(text: str) -> None:
+    assert codes(text.casefold(), "english").tolist() == codes(text, "english").tolist()
+
+
+@given(scripts)
+def test_words_stand_apart_and_hold_every_letter(text: str) -> None:
+    spans = [(start, end) for start, end, _ in word_spans(text)]
+    assert all(before[1] <= after[0] for before, after in pairwise(spans))
+    held = {at for start, end in spans for at in range(start, end)}
+    assert all(at in held for at, char in enumerate(text) if char.isalnum())

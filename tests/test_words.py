@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import indexer.words
+from indexer.errors import PassagesError
 from indexer.terms import Codes
 from indexer.words import WORDS_FILE, Keys, Words, bm25, fold, idf, open_words
 
@@ -197,3 +198,199 @@ def test_many_deletions_ask_for_a_rebuild(tmp_path: Path) -> None:
 def test_idf_is_never_negative() -> None:
     assert idf(10, 10) == pytest.approx(math.log(1 + 0.5 / 10.5))
     assert idf(10, 0) > idf(10, 1) > idf(10, 10) > 0
+
+
+# --- memory, disk or both, against brute force ---------------------------------------------------------------------
+
+
+def layout(folder: Path, passages: Sequence[Sequence[int]], folds: Sequence[int], removed: Keys = NONE) -> Words:
+    """Passages under keys from 1: folded up to each of ``folds``, the rest in memory, then ``removed`` taken out."""
+    words, at = Words.empty(), 0
+    for end in folds:
+        words = fold(folder, words.updated(np.arange(at + 1, end + 1), blobs(passages[at:end]), NONE, end), TAG)
+        at = end
+    rest = words.updated(np.arange(at + 1, len(passages) + 1), blobs(passages[at:]), NONE, len(passages))
+    return rest.updated(NONE, [], removed, len(passages) + 1)
+
+
+def holds(passage: Sequence[int], phrase: Sequence[int]) -> bool:
+    """Whether the phrase stands behind the divider, read as text."""
+    own = passage[list(passage).index(0) + 1 :]
+    return f" {' '.join(map(str, phrase))} " in f" {' '.join(map(str, own))} "
+
+
+titled = st.tuples(st.lists(st.integers(1, 4), max_size=3), st.lists(st.integers(1, 4), min_size=1, max_size=8)).map(
+    lambda one: [*one[0], 0, *one[1]]
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(titled, min_size=1, max_size=12),
+    st.lists(st.integers(0, 12), max_size=2),
+    st.sets(st.integers(1, 12), max_size=4),
+    st.lists(st.integers(1, 4), min_size=1, max_size=3),
+)
+def test_wherever_passages_lie_the_same_ones_are_found(
+    tmp_path_factory: pytest.TempPathFactory, passages: list[list[int]], cuts: list[int], gone: set[int], asked: list[int]
+) -> None:
+    folds = sorted({min(cut, len(passages)) for cut in cuts} - {0})
+    gone &= set(range(1, len(passages) + 1))
+    words = layout(tmp_path_factory.mktemp("words"), passages, folds, keys(*sorted(gone)))
+    left = {key: one for key, one in enumerate(passages, 1) if key not in gone}
+    assert words.passages == len(left)
+    assert sorted(matching(words, asked[:1], 20)) == [key for key, one in left.items() if asked[0] in one]
+    assert words.phrase(asked).tolist() == [key for key, one in left.items() if holds(one, asked)]
+    assert words.frequency(asked[0]) == sum(asked[0] in one for one in passages)  # what is removed counts until it is folded
+    folded = fold(tmp_path_factory.mktemp("anew"), layout(Path(), list(left.values()), []), TAG)
+    assert folded.frequency(asked[0]) == sum(asked[0] in one for one in left.values())
+
+
+@pytest.mark.parametrize("folds", [[], [300], [100, 200], [100, 200, 300]])
+@pytest.mark.parametrize("few_keys", [1, 5000])
+def test_the_allowed_are_all_found_however_far_behind_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folds: list[int], few_keys: int
+) -> None:
+    monkeypatch.setattr(indexer.words, "_FEW_KEYS", few_keys)
+    worst = {7, 150, 299}  # longest, so that all others come first
+    words = layout(tmp_path, [[0, 1, *([2] * 30 if key in worst else [])] for key in range(1, 301)], folds, keys(8, 298))
+    assert matching(words, [1], 300, keys(7, 8, 150, 298, 299)) == [7, 150, 299]
+    assert len(matching(words, [1], 2, keys(7, 8, 150, 298, 299))) == 2
+    assert sorted(matching(words, [1], 400, np.arange(1, 301))) == [key for key in range(1, 301) if key not in (8, 298)]
+    assert matching(words, [1], 10, NONE) == matching(words, [1], 10, keys(8)) == matching(words, [3], 10, keys(7)) == []
+
+
+@pytest.mark.parametrize("folds", [[], [60], [60, 70]])
+def test_more_removed_than_asked_for_hide_no_passage(tmp_path: Path, folds: list[int]) -> None:
+    words = layout(tmp_path, [[0, 1]] * 69 + [[0, 1, 2]], folds, np.arange(1, 69))
+    assert matching(words, [1], 2) == [69, 70]
+
+
+@pytest.mark.parametrize("folds", [[], [40], [10, 20]])
+def test_equally_good_passages_come_by_key(tmp_path: Path, folds: list[int]) -> None:
+    words = layout(tmp_path, [[0, 1, 2]] * (folds[-1] if folds else 40), folds)
+    assert matching(words, [1], 5) == [1, 2, 3, 4, 5]
+
+
+def test_a_question_word_that_nothing_holds_changes_no_order(words: Words) -> None:
+    assert matching(words, [3, 7], 10) == [3, 1]
+
+
+def test_a_phrase_does_not_begin_before_the_divider_where_the_title_repeats_the_text(tmp_path: Path) -> None:
+    passages = [[1, 2, 0, 3], [1, 2, 0, 2, 1], [0, 1, 2]]
+    for words in (layout(tmp_path, passages, []), layout(tmp_path, passages, [3])):
+        assert words.phrase([1, 2]).tolist() == [3]
+        assert words.phrase([2, 3]).tolist() == []
+        assert sorted(matching(words, [1], 10)) == [1, 2, 3]  # the title counts for a word
+
+
+def test_a_passage_added_and_removed_by_one_commit_is_never_there(tmp_path: Path) -> None:
+    words = Words.empty().updated(keys(1, 2), blobs([[0, 1], [0, 1]]), keys(2), 1)
+    assert (words.passages, words.last_key, matching(words, [1], 10)) == (1, 2, [1])
+    assert matching(fold(tmp_path, words, TAG), [1], 10) == [1]
+
+
+def test_folding_takes_out_what_was_removed_on_disk_and_in_memory(tmp_path: Path) -> None:
+    words = fold(tmp_path, layout(tmp_path, PASSAGES, [3], keys(1, 5)), TAG)
+    assert (words.passages, words.tail_size, len(words.removed)) == (3, 0, 0)
+    assert matching(words, [1], 10) == matching(open_words(tmp_path, TAG), [1], 10)
+    assert sorted(matching(words, [1], 10)) == [2, 4]
+    assert words.mean_length == (3 + 3 + 3) / 3
+
+
+# --- a crash between tantivy's commit and the record ---------------------------------------------------------------
+
+
+def crashed(folder: Path, before: Words, newer: Words) -> Words:
+    """What is opened after ``newer`` reached tantivy and the machine stopped before ``words.json`` was replaced."""
+    fold(folder, before, TAG)
+    record = (folder / WORDS_FILE).read_text()
+    fold(folder, newer._replace(disk=open_words(folder, TAG).disk), TAG)
+    (folder / WORDS_FILE).write_text(record)
+    return open_words(folder, TAG)
+
+
+def test_after_a_crash_the_record_alone_says_what_is_there(tmp_path: Path) -> None:
+    one = in_memory([[0, 1]])
+    words = crashed(tmp_path, one, Words.empty().updated(np.arange(2, 42), blobs([[0, 1]] * 40), NONE, 2))
+    assert (words.passages, matching(words, [1], 100), words.phrase([1]).tolist()) == (1, [1], [1])
+
+
+def test_after_a_crash_no_older_passage_is_missed(tmp_path: Path) -> None:
+    added = np.arange(2, 42), blobs([[0, 1]] * 40)
+    words = crashed(tmp_path, in_memory([[0, 1, 2, 2, 2]]), Words.empty().updated(*added, NONE, 2)).updated(*added, NONE, 2)
+    assert sorted(matching(words, [1], 100)) == words.phrase([1]).tolist() == list(range(1, 42))
+    again = fold(tmp_path, words, TAG)
+    assert sorted(matching(again, [1], 100)) == list(range(1, 42))
+    assert (again.passages, again.frequency(1)) == (41, 41)
+
+
+def test_what_was_removed_after_a_crash_is_never_found_again(tmp_path: Path) -> None:
+    words = crashed(tmp_path, in_memory([[0, 1]]), Words.empty().updated(keys(2), blobs([[0, 1]]), NONE, 2))
+    words = words.updated(keys(3), blobs([[0, 1]]), keys(2), 3)  # the record does not know 2
+    for now in (words, fold(tmp_path, words, TAG), open_words(tmp_path, TAG)):
+        assert (now.passages, matching(now, [1], 10), now.phrase([1]).tolist()) == (2, [1, 3], [1, 3])
+
+
+def test_what_a_crash_removed_too_early_does_not_count_in_the_mean_length(tmp_path: Path) -> None:
+    removal = NONE, blobs([]), keys(2), 2
+    words = crashed(tmp_path, in_memory([[0, 1], [0, 1, 1, 1, 1]]), Words.empty().updated(NONE, [], NONE, 1)._replace(
+        removed=keys(2), generation=2, last_key=2
+    ))  # fmt: skip
+    again = fold(tmp_path, words.updated(*removal), TAG)
+    assert (again.passages, again.mean_length, matching(again, [1], 10)) == (1, 1.0, [1])
+
+
+# --- damage, other folds, rebuilds ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", ["meta.json", "*.fast", "*.fieldnorm", "*.idx", "*.pos", "*.term", "*.store"])
+def test_half_a_file_is_no_index(tmp_path: Path, file: str) -> None:
+    fold(tmp_path, in_memory(), TAG)
+    (path,) = tmp_path.glob(f"words-1/{file}")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert open_words(tmp_path, TAG).passages == 0
+    assert matching(fold(tmp_path, in_memory(), TAG), [3], 10) == [3, 1]
+
+
+@pytest.mark.parametrize("record", ["", "[]", "null", "{}", '{"format": 0, "tag": "test"}', "\x00" * 40])
+def test_a_record_that_says_nothing_is_no_index(tmp_path: Path, record: str) -> None:
+    fold(tmp_path, in_memory(), TAG)
+    (tmp_path / WORDS_FILE).write_text(record)
+    assert open_words(tmp_path, TAG).generation == -1
+    assert matching(fold(tmp_path, in_memory(), TAG), [3], 10) == [3, 1]
+
+
+def test_words_of_another_tag_are_made_anew(tmp_path: Path) -> None:
+    fold(tmp_path, in_memory(), TAG)
+    assert (open_words(tmp_path, "other").passages, open_words(tmp_path, TAG).passages) == (0, 5)
+    fold(tmp_path, in_memory(PASSAGES[:3]), "other")
+    assert (open_words(tmp_path, "other").passages, open_words(tmp_path, TAG).passages) == (3, 0)
+
+
+def test_open_words_answer_as_before_also_when_their_files_were_replaced(tmp_path: Path) -> None:
+    before = fold(tmp_path, in_memory(), TAG)
+    other = open_words(tmp_path, TAG).updated(keys(6), blobs([[0, 3]]), keys(1), 2)
+    fold(tmp_path, other, TAG)
+    fold(tmp_path, in_memory([[0, 7]]), TAG)  # anew: the first folder is gone
+    assert not (tmp_path / "words-1").exists()
+    assert (before.passages, before.frequency(3), matching(before, [3], 10)) == (5, 2, [3, 1])
+    assert before.phrase([1, 2]).tolist() == [1, 5]
+    assert matching(open_words(tmp_path, TAG), [7], 10) == [1]
+
+
+def test_what_cannot_be_written_is_an_error_and_the_record_stays(tmp_path: Path) -> None:
+    stale = fold(tmp_path, in_memory(), TAG)
+    fold(tmp_path, in_memory(), TAG)
+    record = (tmp_path / WORDS_FILE).read_text()
+    with pytest.raises(PassagesError, match="words-1 cannot be written"):
+        fold(tmp_path, stale.updated(keys(6), blobs([[0, 3]]), NONE, 2), TAG)
+    assert (tmp_path / WORDS_FILE).read_text() == record
+    assert open_words(tmp_path, TAG).passages == 5
+
+
+@pytest.mark.parametrize(("removed", "needed"), [(1, False), (2, True)])
+def test_a_rebuild_is_due_above_a_tenth(tmp_path: Path, removed: int, needed: bool) -> None:
+    words = layout(tmp_path, [[0, 1]] * 10, [10], np.arange(1, removed + 1))
+    assert words.needs_rebuild is needed
+    assert not layout(tmp_path, [[0, 1]] * 10, [], np.arange(1, removed + 1)).needs_rebuild  # in memory nothing drifts
