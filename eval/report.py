@@ -140,14 +140,7 @@ def _changes(records: Sequence[Record], baseline: Sequence[Record]) -> str:
 
 def _evidence(records: Sequence[Record]) -> str:
     rows = [
-        (
-            one["set"],
-            one["questions"],
-            _interval(one["held"]),
-            _interval(one["first"]),
-            one["not_found"],
-            one.get("unplaced", ""),
-        )
+        (one["set"], one["questions"], _interval(one["held"]), _interval(one["first"]), one["not_found"], one["unplaced"])
         for one in records
     ]
     head = ("set", "questions", "of the passage found", "of the first result", "not found", "left out")

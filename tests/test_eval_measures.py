@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from eval import ablation, calibrate, evidence, gate, retrieval, speed, verdict
@@ -258,6 +259,18 @@ def test_per_question_outcomes_make_a_report(collection: Collection, judged: Jud
     assert "href=" not in html
 
 
+def test_every_command_and_option_is_in_the_documentation() -> None:
+    text = (Path(gate.__file__).parents[1] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    commands = get_command(app).commands  # type: ignore[attr-defined]  # of the group that several commands make
+    assert [name for name in commands if f"`python -m eval {name} " not in text] == []
+    options = {option for one in commands.values() for option in _options(one)}
+    assert [option for option in sorted(options) if f"| `{option}" not in text] == []
+
+
+def _options(command: Any) -> list[str]:
+    return [name for parameter in command.params for name in parameter.opts if name.startswith("--")]
+
+
 # --- pure parts -----------------------------------------------------------------------------------------------------------
 
 
@@ -279,8 +292,9 @@ def test_a_page_shows_nothing_that_is_not_escaped() -> None:
 
 
 def test_a_question_for_which_nothing_was_returned_is_among_the_worst() -> None:
+    none = {"value": 0.0, "low": 0.0, "high": 0.0}
     record = {"what": "retrieval", "set": "s", "questions": 1, "passages": 1}
-    record["measures"] = dict.fromkeys(("nDCG@10", "success@1", "recall@100", "MRR"), {"value": 0.0, "low": 0.0, "high": 0.0})
+    record["measures"] = dict.fromkeys(("nDCG@10", "success@1", "recall@100", "MRR"), none)
     record["per_question"] = [{"id": "1", "text": "Where?", "kind": None, "nDCG@10": 0.0, "first": []}]
     assert "<b>Where?</b>" in page([record])
     assert "nothing was returned" in page([record])

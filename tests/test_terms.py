@@ -32,7 +32,8 @@ def pieces(text: str, language: str = "english") -> list[str]:
         ("1.234.567 v2.0 3,5%", ["1.234.567", "v2", "0", "3,5"]),
         ("C++ = €", ["C"]),
         ("€ ± →", ["€", "±", "→"]),
-        ("", []), (" \n\t", []),
+        ("", []),
+        (" \n\t", []),
         ("snake_case naïve café", ["snake", "case", "naïve", "café"]),
         ("😀 !", ["😀", "!"]),
     ],
@@ -92,12 +93,12 @@ def test_any_visible_text_has_terms_in_order_within_it(text: str) -> None:
     ("language", "forms"),
     [
         ("german", "Vertrag Vertrages Verträge Verträgen"),
-        ("german", "kaufen kaufte kauften"),
+        ("german", "Haus Hauses Häuser HÄUSERN"),
         ("spanish", "canción canciones cancion"),
         ("spanish", "compraron comprar compraba"),
         ("french", "général générale généraux"),
         ("english", "книга книги книгой книгами"),
-        ("english", "كتاب الكتاب كتابها والكتاب"),
+        ("english", "كتاب الكتاب كتابها"),
         ("english", "θάλασσα θάλασσας ΘΆΛΑΣΣΑ"),
         ("english", "1,234,567 1.234.567 1234567 １２３４５６７"),
         ("english", "cafés cafe\u0301 CAFE"),
@@ -113,7 +114,7 @@ def test_only_latin_script_goes_by_the_documents_language(word: str) -> None:
     assert len({tuple(codes(word, language).tolist()) for language in FUNCTION_WORDS}) == 1
 
 
-@pytest.mark.parametrize(("one", "other"), [("3.14", "314"), ("1,50", "150"), ("कि", "की"), ("が", "か"), ("€", "$")])
+@pytest.mark.parametrize(("one", "other"), [("3.14", "314"), ("1,50", "150"), ("दिन", "दान"), ("が", "か"), ("€", "$")])
 def test_what_means_something_else_has_another_term(one: str, other: str) -> None:
     assert codes(one, "english").tolist() != codes(other, "english").tolist()
 

@@ -301,24 +301,23 @@ def test_folding_takes_out_what_was_removed_on_disk_and_in_memory(tmp_path: Path
 # --- a crash between tantivy's commit and the record ---------------------------------------------------------------
 
 
-def crashed(folder: Path, before: Words, newer: Words) -> Words:
-    """What is opened after ``newer`` reached tantivy and the machine stopped before ``words.json`` was replaced."""
-    fold(folder, before, TAG)
+def crashed(folder: Path, before: Words, added: Keys, terms: Sequence[Codes], removed: Keys = NONE) -> Words:
+    """What is opened after a change reached tantivy and the machine stopped before ``words.json`` was replaced."""
+    first = fold(folder, before, TAG)
     record = (folder / WORDS_FILE).read_text()
-    fold(folder, newer._replace(disk=open_words(folder, TAG).disk), TAG)
+    fold(folder, first.updated(added, terms, removed, 2), TAG)
     (folder / WORDS_FILE).write_text(record)
     return open_words(folder, TAG)
 
 
 def test_after_a_crash_the_record_alone_says_what_is_there(tmp_path: Path) -> None:
-    one = in_memory([[0, 1]])
-    words = crashed(tmp_path, one, Words.empty().updated(np.arange(2, 42), blobs([[0, 1]] * 40), NONE, 2))
+    words = crashed(tmp_path, in_memory([[0, 1]]), np.arange(2, 42), blobs([[0, 1]] * 40))
     assert (words.passages, matching(words, [1], 100), words.phrase([1]).tolist()) == (1, [1], [1])
 
 
 def test_after_a_crash_no_older_passage_is_missed(tmp_path: Path) -> None:
-    added = np.arange(2, 42), blobs([[0, 1]] * 40)
-    words = crashed(tmp_path, in_memory([[0, 1, 2, 2, 2]]), Words.empty().updated(*added, NONE, 2)).updated(*added, NONE, 2)
+    added, terms = np.arange(2, 42), blobs([[0, 1]] * 40)
+    words = crashed(tmp_path, in_memory([[0, 1, 2, 2, 2]]), added, terms).updated(added, terms, NONE, 2)
     assert sorted(matching(words, [1], 100)) == words.phrase([1]).tolist() == list(range(1, 42))
     again = fold(tmp_path, words, TAG)
     assert sorted(matching(again, [1], 100)) == list(range(1, 42))
@@ -326,18 +325,15 @@ def test_after_a_crash_no_older_passage_is_missed(tmp_path: Path) -> None:
 
 
 def test_what_was_removed_after_a_crash_is_never_found_again(tmp_path: Path) -> None:
-    words = crashed(tmp_path, in_memory([[0, 1]]), Words.empty().updated(keys(2), blobs([[0, 1]]), NONE, 2))
+    words = crashed(tmp_path, in_memory([[0, 1]]), keys(2), blobs([[0, 1]]))
     words = words.updated(keys(3), blobs([[0, 1]]), keys(2), 3)  # the record does not know 2
     for now in (words, fold(tmp_path, words, TAG), open_words(tmp_path, TAG)):
         assert (now.passages, matching(now, [1], 10), now.phrase([1]).tolist()) == (2, [1, 3], [1, 3])
 
 
 def test_what_a_crash_removed_too_early_does_not_count_in_the_mean_length(tmp_path: Path) -> None:
-    removal = NONE, blobs([]), keys(2), 2
-    words = crashed(tmp_path, in_memory([[0, 1], [0, 1, 1, 1, 1]]), Words.empty().updated(NONE, [], NONE, 1)._replace(
-        removed=keys(2), generation=2, last_key=2
-    ))  # fmt: skip
-    again = fold(tmp_path, words.updated(*removal), TAG)
+    words = crashed(tmp_path, in_memory([[0, 1], [0, 1, 1, 1, 1]]), NONE, [], keys(2))
+    again = fold(tmp_path, words.updated(NONE, [], keys(2), 2), TAG)
     assert (again.passages, again.mean_length, matching(again, [1], 10)) == (1, 1.0, [1])
 
 
