@@ -28,10 +28,11 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 0 auto; p
 body { color: var(--ink); background: var(--paper); }
 svg { width: 100%; max-width: 34rem; font: 12px system-ui, sans-serif; } svg.square { max-width: 20rem; }
 svg text { fill: var(--ink); } .bar, .dot { fill: var(--bar); } .frame { fill: none; stroke: var(--line); }
-.whisker { stroke: var(--quiet); } .curve { fill: none; stroke: var(--bar); stroke-width: 2; }
+.whisker { stroke: var(--ink); } .curve { fill: none; stroke: var(--bar); stroke-width: 2; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; }
 td, th { padding: .2rem .7rem .2rem 0; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; }
-td { overflow-wrap: break-word; } li { margin: .5rem 0; } .quiet { color: var(--quiet); font-size: .85rem; }
+td, th { white-space: nowrap; } td:first-child { white-space: normal; min-width: 8rem; overflow-wrap: break-word; }
+li { margin: .5rem 0; } .quiet { color: var(--quiet); font-size: .85rem; }
 """
 
 
@@ -197,7 +198,8 @@ def _speeds(records: Sequence[Record]) -> str:
 def _worst(records: Sequence[Record]) -> str:
     parts = []
     for one in records:
-        worst = sorted(one.get("per_question", ()), key=lambda question: (question["nDCG@10"], question["id"]))[:WORST]
+        missed = [question for question in one.get("per_question", ()) if question["nDCG@10"] < 1]
+        worst = sorted(missed, key=lambda question: (question["nDCG@10"], question["id"]))[:WORST]
         if worst:
             parts.append(f"<h3>{escape(one['set'])}</h3>" + "".join(map(_question, worst)))
     return "".join(parts)

@@ -21,6 +21,9 @@ from indexer.snapshot import Snapshot
 from indexer.vectors import ExactIndex, VectorIndex
 from indexer.words import Words, fold, open_words
 
+# Passages whose words are in memory, from where on it is worth looking whether they lie on disk by now.
+LONG_TAIL = 2000
+
 
 class View(NamedTuple):
     """One commit: what the catalog holds of it, and the indexes over exactly the same passages."""
@@ -112,13 +115,15 @@ class Collection:
     def fold_words(self, at_least: int = 1) -> None:
         """Move what is newest, if that is ``at_least`` so many passages, into the word index on disk, and what was deleted out
         of it. The caller holds the writer lock. Only speed depends on it: what is not there is searched in memory."""
-        with self.view() as view:
-            words, contract = view.words, view.snapshot.contract
-            if contract is None or (words.tail_size < at_least and not words.needs_rebuild):
+        with self.catalog.read() as snapshot:  # not a view: who only writes needs no vectors in memory
+            contract = snapshot.contract
+            if contract is None:
+                return
+            words = _follow_words(open_words(self.folder, _tag(contract)), snapshot)
+            if words.tail_size < at_least and not words.needs_rebuild:
                 return
             if words.needs_rebuild:
-                changes = view.snapshot.term_changes(-1, 0)
-                words = Words.empty().updated(changes.added, changes.terms, changes.removed, view.snapshot.generation)
+                words = _follow_words(Words.empty(), snapshot)
         folded = fold(self.folder, words, _tag(contract))
         with self._refreshing:
             # A commit in between is still in the catalog: the next view follows from what was folded.
@@ -152,7 +157,11 @@ def _follow(derived: _Derived | None, snapshot: Snapshot, folder: Path) -> _Deri
     changes = snapshot.changes(derived.generation, derived.last_key, contract.dimension)
     vectors = derived.vectors.updated(changes.added, changes.vectors, changes.removed)
     last_key = _last(changes.added, derived.last_key)
-    return _Derived(vectors, _follow_words(derived.words, snapshot), snapshot.generation, last_key, contract)
+    words = _follow_words(derived.words, snapshot)
+    if words.tail_size > LONG_TAIL:  # another process may have folded it meanwhile
+        folded = _follow_words(open_words(folder, _tag(contract)), snapshot)
+        words = folded if folded.tail_size < words.tail_size else words
+    return _Derived(vectors, words, snapshot.generation, last_key, contract)
 
 
 def _follow_words(words: Words, snapshot: Snapshot) -> Words:

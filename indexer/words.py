@@ -75,7 +75,7 @@ def bm25(
 
 def own_terms(terms: Codes) -> Codes:
     """The terms of the passage's own text, which stand behind the divider."""
-    return terms[int(np.argmax(terms == DIVIDER)) + 1 :]
+    return terms[int(np.argmax(terms == DIVIDER)) + 1 :] if len(terms) else terms
 
 
 class _Disk(NamedTuple):

@@ -293,3 +293,29 @@ def test_a_model_that_differs_only_in_name_is_the_same_model(tmp_path: Path, enc
         with collection.catalog.write() as writer:
             writer.set_contract(replace(encoder.contract, name="as someone else calls it"))
         assert found(collection) == ["a"]
+
+
+def test_words_that_another_process_folded_are_read_from_disk(
+    collection: Collection, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("indexer.collection.LONG_TAIL", 2)
+    put(collection, Document("a", "", RIVER))
+    assert found(collection) == ["a"]
+    with Collection(collection.folder, encoder=encoder) as other:
+        put(other, Document("b", "", f"{MOUNTAIN}\n\nSnow lies on it.\n\nGoats live there."))
+        with other.lock.held(1):
+            other.fold_words()
+    assert sorted(found(collection)) == ["a", "b", "b", "b"]
+    with collection.view() as view:
+        assert (view.words.tail_size, view.words.passages) == (0, 4)
+
+
+def test_folding_changes_no_answer(collection: Collection) -> None:
+    put(collection, Document("a", "Rivers", f"{RIVER}\n\n{MOUNTAIN}"))
+    put(collection, Document("b", "", "The mountain was never climbed by anybody."))
+    before = [(one.passage.id, one.score) for one in search(collection, Query(QUESTION)).results]
+    with collection.lock.held(1):
+        collection.fold_words()
+    with collection.view() as view:
+        assert view.words.tail_size == 0
+    assert [(one.passage.id, one.score) for one in search(collection, Query(QUESTION)).results] == before

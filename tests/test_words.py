@@ -260,6 +260,14 @@ def test_the_allowed_are_all_found_however_far_behind_the_others(
     assert matching(words, [1], 10, NONE) == matching(words, [1], 10, keys(8)) == matching(words, [3], 10, keys(7)) == []
 
 
+def test_a_fetch_that_brings_too_few_of_the_allowed_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexer.words, "_FEW_KEYS", 1)
+    words = layout(tmp_path, [[0, 1]] * 240 + [[0, 1, 2, 2]] * 60, [300])
+    # a fifth is allowed, so five times 1 + 16 are fetched at first, and none of them is among these
+    assert matching(words, [1], 1, np.arange(241, 301)) == [241]
+    assert matching(words, [1], 100, np.arange(241, 301)) == list(range(241, 301))
+
+
 @pytest.mark.parametrize("folds", [[], [60], [60, 70]])
 def test_more_removed_than_asked_for_hide_no_passage(tmp_path: Path, folds: list[int]) -> None:
     words = layout(tmp_path, [[0, 1]] * 69 + [[0, 1, 2]], folds, np.arange(1, 69))
