@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -167,8 +167,11 @@ def put(collection: Collection, document: Document, wait_s: float = 10.0) -> int
 
 def remove(collection: Collection, document_id: str, wait_s: float = 10.0) -> bool:
     """Delete one document; whether there was one. Raises :class:`indexer.lock.LockedError`."""
-    with collection.lock.held(wait_s), collection.catalog.write() as writer:
-        return writer.delete_document(document_id)
+    with collection.lock.held(wait_s):
+        with collection.catalog.write() as writer:
+            deleted = writer.delete_document(document_id)
+        collection.fold_words(FOLD_PASSAGES)
+    return deleted
 
 
 def reindex(collection: Collection, progress: Progress | None = None, wait_s: float = 10.0) -> Effort:
@@ -178,7 +181,9 @@ def reindex(collection: Collection, progress: Progress | None = None, wait_s: fl
     """
     encoder, effort, tell = collection.any_encoder(), Effort(), progress or (lambda _: None)
     with collection.lock.held(wait_s), collection.catalog.write() as writer:
-        writer.set_contract(encoder.contract)
+        before = writer.contract
+        kept = before.calibration if before and before.weights == encoder.contract.weights else None
+        writer.set_contract(replace(encoder.contract, calibration=kept))
         documents = (writer.document(document_id) for document_id in writer.document_ids())
         for splits in _groups(split_document(encoder, document) for document in documents if document):
             inputs = _inputs(splits)

@@ -153,10 +153,8 @@ class Session(NamedTuple):
         texts: set[bytes] = set()
         documents: set[int] = set()
         for block in self.ranker.blocks():
-            hits = self._distinct(block, texts)
-            if self.query.group:
-                hits = self._best_of_documents(hits, documents)
-            found += [hit for hit in hits if hit.scored.score >= self.query.min_score]
+            hits = [hit for hit in self._distinct(block, texts) if hit.scored.score >= self.query.min_score]
+            found += self._best_of_documents(hits, documents) if self.query.group else hits
             if len(found) >= wanted:
                 break
         return found[:wanted]

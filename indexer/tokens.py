@@ -91,7 +91,7 @@ def similarities(codes: Bytes, questions: Floats) -> Floats:
 
 
 def signals(question: QuestionTokens, passages: Sequence[TokenCodes]) -> TokenSignals:
-    """The token signals of n passages; 0 for one without tokens."""
+    """The token signals of n passages; 0 for one without tokens, and a ``sentence`` of -1 for one without any of its own."""
     there = [number for number, one in enumerate(passages) if len(one.places)]
     maxsim, sentence = np.zeros(len(passages), np.float32), np.zeros(len(passages), np.float32)
     if there:

@@ -97,13 +97,18 @@ class _Tail(NamedTuple):
     codes: Codes
     lengths: Lengths
 
+    def without(self, removed: Keys) -> _Tail:
+        """The tail less these keys: what is gone counts no more in any statistic."""
+        kept = ~np.isin(self.keys, removed)
+        return _Tail(self.keys[kept], self.codes[np.repeat(kept, self.lengths)], self.lengths[kept])
+
     def terms(self) -> list[Codes]:
         """The terms of each passage."""
         return np.split(self.codes, np.cumsum(self.lengths)[:-1]) if len(self.keys) else []
 
 
 class Words(NamedTuple):
-    """The words of one commit. ``removed`` (ascending) are keys on disk, or in the tail, that are there no more."""
+    """The words of one commit. ``removed`` (ascending) are keys on disk that are there no more."""
 
     disk: _Disk | None
     tail: _Tail
@@ -169,20 +174,19 @@ class Words(NamedTuple):
 
     def updated(self, keys: Keys, terms: Sequence[Codes], removed: Keys, generation: int) -> Words:
         """The words with passages added (``keys`` ascending, above all present) and ``removed`` gone, as of ``generation``."""
-        kept = np.flatnonzero(~np.isin(keys, removed)).tolist()
-        lengths = np.fromiter((len(terms[number]) for number in kept), np.int64, len(kept))
+        lengths = np.fromiter(map(len, terms), np.int64, len(terms))
         tail = _Tail(
-            np.concatenate([self.tail.keys, keys[kept]]),
-            np.concatenate([self.tail.codes, *(terms[number] for number in kept)]),
+            np.concatenate([self.tail.keys, keys]),
+            np.concatenate([self.tail.codes, *terms]),
             np.concatenate([self.tail.lengths, lengths]),
-        )
-        gone = np.setdiff1d(np.union1d(self.removed, removed[removed <= self.last_key]), [])
+        ).without(removed)
+        gone = np.union1d(self.removed, removed[removed <= (self.disk.last_key if self.disk else 0)])
         last = int(keys[-1]) if len(keys) else self.last_key
         return self._replace(tail=tail, removed=gone, generation=generation, last_key=max(last, self.last_key))
 
     def _from_tail(self, groups: Sequence[Sequence[int]], rarity: Floats, allowed: Keys | None) -> tuple[Keys, Floats]:
         scores, held = bm25(self.tail.codes, self.tail.lengths, groups, rarity, self.mean_length)
-        found = held.any(axis=1) & ~np.isin(self.tail.keys, self.removed)
+        found = held.any(axis=1)
         if allowed is not None:
             found &= np.isin(self.tail.keys, allowed)
         return self.tail.keys[found], scores[found]
@@ -252,8 +256,7 @@ def _write(place: Path, words: Words) -> tuple[int, int]:
     writer.delete_documents_by_query(tantivy.Query.term_set_query(schema, "key", words.removed.tolist()))
     writer.delete_documents_by_query(_above(schema, words.disk.last_key if words.disk else 0))  # what a crash left there
     for key, terms in zip(words.tail.keys.tolist(), words.tail.terms(), strict=True):
-        if key not in words.removed:
-            writer.add_document(_document(key, terms))
+        writer.add_document(_document(key, terms))
     writer.commit()
     writer.wait_merging_threads()
     index.reload()

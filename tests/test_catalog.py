@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +16,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.catalog import CATALOG_FILE, SCHEMA_VERSION, Catalog, CatalogError, EncodedPassage, Writer, passage_ids
+import indexer.schema
+from indexer.catalog import CATALOG_FILE, Catalog, Writer, passage_ids
+from indexer.collection import Collection
 from indexer.documents import Document, Heading
-from indexer.encoder import ModelContract
+from indexer.encoder import Encoder, ModelContract
+from indexer.ingest import reindex
+from indexer.models import ModelError
 from indexer.passages import Passage
+from indexer.records import EncodedPassage
+from indexer.schema import SCHEMA_VERSION, CatalogError
+from indexer.search import Query, search
 from indexer.sentences import Span
 
 CONTRACT = ModelContract("tiny", "weights", 2, "mean", "", "", 8, "none", 1)
@@ -385,3 +394,117 @@ def test_closing_closes_every_connection(tmp_path: Path) -> None:
         assert open_files(tmp_path)
         catalog.close()
     assert open_files(tmp_path) == []
+
+
+# --- a file of format 1 -------------------------------------------------------------------------------------------
+
+FORMAT_1 = """
+CREATE TABLE state (only INTEGER PRIMARY KEY CHECK (only = 1), generation INTEGER NOT NULL, contract TEXT) STRICT;
+CREATE TABLE source (
+    key INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL UNIQUE, name TEXT NOT NULL, stamp TEXT NOT NULL,
+    hash TEXT NOT NULL, failure TEXT
+) STRICT;
+CREATE TABLE document (
+    key INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, source INTEGER REFERENCES source (key),
+    title TEXT NOT NULL, text TEXT NOT NULL, uri TEXT, date TEXT, metadata TEXT NOT NULL, media_type TEXT NOT NULL,
+    pages TEXT NOT NULL, headings TEXT NOT NULL, hash TEXT NOT NULL
+) STRICT;
+CREATE INDEX document_source ON document (source);
+CREATE TABLE passage (
+    key INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+    document INTEGER NOT NULL REFERENCES document (key) ON DELETE CASCADE,
+    ordinal INTEGER NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL, labels TEXT NOT NULL, input BLOB NOT NULL
+) STRICT;
+CREATE INDEX passage_document ON passage (document, ordinal);
+CREATE INDEX passage_input ON passage (input);
+CREATE TABLE vector (
+    passage INTEGER PRIMARY KEY REFERENCES passage (key) ON DELETE CASCADE, value BLOB NOT NULL
+) STRICT;
+CREATE TABLE removed (passage INTEGER PRIMARY KEY, generation INTEGER NOT NULL) STRICT;
+CREATE INDEX removed_generation ON removed (generation);
+CREATE TRIGGER passage_removed AFTER DELETE ON passage BEGIN
+    INSERT INTO removed SELECT old.key, generation + 1 FROM state;
+END;
+INSERT INTO source VALUES (1, '/a.txt', 'a', 'stamp', 'hash', NULL);
+INSERT INTO document VALUES
+    (1, 'a', 1, 'Rivers', 'The river floods.', NULL, '2022-05-11', '{"n": 1}', 'text/plain', '[]', '[]', 'hash');
+INSERT INTO passage VALUES (1, 'kept-id', 1, 0, 0, 17, '[]', x'01');
+INSERT INTO state VALUES (1, 7, :contract);
+INSERT INTO vector VALUES (1, :vector);
+PRAGMA user_version = 1;
+"""
+FLOODS = Document("a", "Rivers", "The river floods.", None, "2022-05-11", {"n": 1})
+
+
+def format_1(folder: Path, contract: ModelContract = CONTRACT) -> Path:
+    """An index folder as the first release left it, with one document of one passage."""
+    made = {name: value for name, value in asdict(contract).items() if name not in ("codes", "terms", "calibration")}
+    vector = np.eye(1, contract.dimension, dtype="<f2").tobytes()
+    literals = {":contract": f"'{json.dumps(made)}'", ":vector": f"x'{vector.hex()}'"}
+    script = FORMAT_1
+    for name, literal in literals.items():
+        script = script.replace(name, literal)
+    with sqlite3.connect(folder / CATALOG_FILE) as connection:
+        connection.executescript(script)
+    connection.close()
+    return folder
+
+
+def format_of(folder: Path) -> tuple[int, set[str], list[str]]:
+    """The number of the format, the tables, and the columns of passages."""
+    with sqlite3.connect(folder / CATALOG_FILE) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(passage)")]
+    connection.close()
+    return version, tables, columns
+
+
+def test_a_file_of_format_1_becomes_one_of_this_format_and_keeps_what_it_held(tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    Catalog(tmp_path / "new").close()
+    catalog = Catalog(format_1(tmp_path))
+    assert format_of(tmp_path) == format_of(tmp_path / "new")
+    with catalog.read() as snapshot:
+        assert (snapshot.generation, snapshot.contract) == (7, CONTRACT)
+        assert snapshot.document("a") == FLOODS
+        assert [one.name for one in snapshot.sources()] == ["a"]
+        assert snapshot.vector(1).tolist() == [1, 0]
+    assert content(catalog) == {"a": [(1, "kept-id", "The river floods.")]}
+    put(catalog, "b", "and writing goes on")
+    assert keys(catalog)["and writing goes on"] == 2
+    catalog.close()
+
+
+def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = format_of(format_1(tmp_path))
+    steps = indexer.schema._MIGRATIONS
+    monkeypatch.setattr("indexer.schema._MIGRATIONS", {1: steps[1] + "DROP TABLE no_such_table;\n"})
+    with pytest.raises(CatalogError, match="no_such_table"):
+        Catalog(tmp_path)
+    assert format_of(tmp_path) == before
+    monkeypatch.setattr("indexer.schema._MIGRATIONS", steps)
+    catalog = Catalog(tmp_path)
+    assert content(catalog) == {"a": [(1, "kept-id", "The river floods.")]}
+    catalog.close()
+
+
+def test_several_processes_can_open_a_file_of_format_1_at_once(tmp_path: Path) -> None:
+    format_1(tmp_path)
+    openers = [subprocess.Popen([sys.executable, "-c", WRITER, tmp_path, "1"]) for _ in range(4)]
+    assert [opener.wait(60) for opener in openers] == [0] * 4
+    assert format_of(tmp_path)[0] == SCHEMA_VERSION
+
+
+def test_an_index_of_format_1_asks_to_be_encoded_again_which_works(tmp_path: Path, encoder: Encoder) -> None:
+    with Collection(format_1(tmp_path, encoder.contract), encoder=encoder) as collection:
+        with pytest.raises(ModelError, match=rf"passages index --index {tmp_path} --model .* --reindex"):
+            search(collection, Query("What floods?"))
+        assert content(collection.catalog) == {"a": [(1, "kept-id", "The river floods.")]}
+        reindex(collection)
+        answer = search(collection, Query('What floods? "river"'))
+        assert [(one.passage.text, one.passage.document) for one in answer.results] == [("The river floods.", FLOODS)]
+        assert answer.verdict == "answered"
+        with collection.catalog.read() as snapshot:
+            assert snapshot.contract == encoder.contract
+            assert snapshot.document_counts() == {1: 1}

@@ -50,7 +50,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_search_prints_the_passage_and_its_place(folder: Path) -> None:
-    done = passages("search", "What colour is a banana?", "--limit", "1", cwd=folder)
+    done = passages("search", "When are bananas yellow?", "--limit", "1", cwd=folder)
     assert "Bananas are yellow when they are ripe." in done.stdout
     assert "fruit.txt, characters 0 to 38" in done.stdout
     assert done.stdout.startswith("Answered:")

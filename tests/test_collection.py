@@ -14,14 +14,17 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from indexer.catalog import CatalogError, EncodedPassage
+from indexer.catalog import EncodedPassage
 from indexer.collection import Collection
 from indexer.documents import Document
 from indexer.encoder import Encoder, ModelContract, PassageInput
-from indexer.ingest import Effort, Ingest, Step, put, reindex
+from indexer.ingest import Effort, Ingest, Step, passage_terms, put, reindex, remove
 from indexer.models import ModelError, locate
 from indexer.passages import Passage
+from indexer.ranking import CALIBRATIONS
+from indexer.schema import CatalogError
 from indexer.search import Query, search
+from indexer.tokens import compress
 
 RIVER = "The river floods the lower town in spring."
 MOUNTAIN = "Nobody has climbed the mountain from the north."
@@ -87,13 +90,15 @@ import numpy as np
 from indexer.catalog import Catalog, EncodedPassage
 from indexer.documents import Document
 from indexer.passages import Passage
+from indexer.tokens import TokenCodes
 
-catalog, text = Catalog(Path(sys.argv[1])), sys.argv[2]
+catalog, text, made = Catalog(Path(sys.argv[1])), sys.argv[2], np.load(sys.argv[3])
+tokens = TokenCodes(made["codes"], made["places"], made["norms"])
+passage = EncodedPassage(Passage(0, len(text)), b"input", made["vector"], tokens, made["terms"], "english")
 for line in sys.stdin:
     with catalog.write() as writer:
         if line == "put\\n":
-            vector = np.load(sys.argv[3])
-            writer.put_document(Document("b", "", text), None, [EncodedPassage(Passage(0, len(text)), b"input", vector)])
+            writer.put_document(Document("b", "", text), None, [passage])
         else:
             writer.delete_document("b")
     print("committed", flush=True)
@@ -106,19 +111,24 @@ def test_a_document_that_another_process_puts_or_deletes_is_seen_within_a_second
 ) -> None:
     put(collection, Document("a", "", RIVER))
     assert found(collection) == ["a"]
-    np.save(tmp_path / "vector.npy", encoder.question(MOUNTAIN).pooled[0].astype(np.float16))
-    command: list[str | Path] = [sys.executable, "-c", OTHER, collection.folder, MOUNTAIN, tmp_path / "vector.npy"]
+    given = PassageInput("", MOUNTAIN)
+    encoded = encoder.passages([given])
+    tokens = compress(encoded.tokens[0], encoded.offsets[0], MOUNTAIN)._asdict()
+    vector, terms = encoded.pooled[0].astype(np.float16), passage_terms(given, "english")
+    np.savez(tmp_path / "encoded.npz", vector=vector, terms=terms, **tokens)
+    command: list[str | Path] = [sys.executable, "-c", OTHER, collection.folder, MOUNTAIN, tmp_path / "encoded.npz"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdin
         assert other.stdout
-        for order, expected in [("put", ["a", "b"]), ("delete", ["a"]), ("put", ["a", "b"])]:
+        for order, expected in [("put", ["b", "a"]), ("delete", ["a"]), ("put", ["b", "a"])]:
             print(order, file=other.stdin, flush=True)
             assert other.stdout.readline() == "committed\n"
             began = time.monotonic()
             with collection.view() as view:
-                assert len(view.vectors) == len(expected)
+                assert len(view.vectors) == view.words.passages == len(expected)
             assert time.monotonic() - began < 1
-            assert sorted(found(collection)) == expected
+            assert found(collection) == expected
+            assert found(collection, f'"{MOUNTAIN}"') == [one for one in expected if one == "b"]
         other.stdin.close()
         assert other.wait(10) == 0
 
@@ -319,3 +329,74 @@ def test_folding_changes_no_answer(collection: Collection) -> None:
     with collection.view() as view:
         assert view.words.tail_size == 0
     assert [(one.passage.id, one.score) for one in search(collection, Query(QUESTION)).results] == before
+
+
+def answers(collection: Collection) -> list[tuple[str, float]]:
+    """Ids and scores of a plain question, and of one whose phrase the word index must find."""
+    asked = (QUESTION, 'town "in spring"')
+    return [(one.passage.id, one.score) for question in asked for one in search(collection, Query(question)).results]
+
+
+@pytest.mark.parametrize("damage", ["words folder deleted", "record deleted", "record garbage", "words files garbage"])
+def test_a_words_folder_that_is_deleted_or_garbage_is_made_again_and_nothing_is_lost(
+    collection: Collection, encoder: Encoder, damage: str
+) -> None:
+    put(collection, Document("a", "", RIVER))
+    put(collection, Document("gone", "", "The mountain was climbed by goats."))
+    put(collection, Document("b", "", MOUNTAIN))
+    remove(collection, "gone")
+    with collection.lock.held(1):
+        collection.fold_words()
+    before = answers(collection)
+    assert len(before) == 3
+    (words,), record = collection.folder.glob("words-*"), collection.folder / "words.json"
+    if damage == "words folder deleted":
+        shutil.rmtree(words)
+    elif damage == "record deleted":
+        record.unlink()
+    elif damage == "record garbage":
+        record.write_bytes(b"\xff garbage")
+    else:
+        for file in words.iterdir():
+            file.write_bytes(b"garbage")
+    with Collection(collection.folder, encoder=encoder) as reader:
+        assert answers(reader) == before
+        with reader.lock.held(1):
+            reader.fold_words()
+    with Collection(collection.folder, encoder=encoder) as again:
+        assert answers(again) == before
+        with again.view() as view:
+            assert (view.words.tail_size, view.words.passages) == (0, 2)
+    assert len(list(collection.folder.glob("words-*"))) == 1
+
+
+# --- what scores mean ---------------------------------------------------------------------------------------------
+
+
+def test_constants_that_were_measured_for_an_index_are_what_search_uses(
+    collection: Collection, other_model: Path, other_encoder: Encoder
+) -> None:
+    with Collection(collection.folder, str(other_model), encoder=other_encoder) as other:
+        put(other, Document("a", "", RIVER))
+        before = search(other, Query(QUESTION))
+        assert before.verdict == "uncalibrated", "nobody has measured this model"
+        constants = dict.fromkeys(next(iter(CALIBRATIONS.values())), 0.0) | {"bias": -1.0, "nothing": 0.1, "answered": 0.2}
+        other.calibrate(constants)
+        after = search(other, Query(QUESTION, explain=True))
+        assert [one.score for one in after.results] == [0.268941]  # the logistic function of -1
+        assert after.weights
+        assert (after.verdict, after.weights["bias"]) == ("answered", -1)
+        put(other, Document("b", "", MOUNTAIN))
+    with Collection(collection.folder, str(other_model), encoder=other_encoder) as other:
+        assert {one.score for one in search(other, Query(QUESTION)).results} == {0.268941}, "they are kept"
+        for bounds, verdict in (((0.1, 0.3), "weak"), ((0.3, 0.4), "nothing")):
+            other.calibrate(constants | dict(zip(("nothing", "answered"), bounds, strict=True)))
+            assert search(other, Query(QUESTION)).verdict == verdict
+
+
+def test_constants_of_another_model_are_not_stored(collection: Collection, other_model: Path) -> None:
+    put(collection, Document("a", "", RIVER))
+    before = state(collection)
+    with Collection(collection.folder, str(other_model)) as mismatched, pytest.raises(ModelError):
+        mismatched.calibrate({"bias": 0.0})
+    assert state(collection) == before

@@ -16,11 +16,6 @@ TEXTS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def encoder() -> Encoder:
-    return Encoder.of()
-
-
 def test_pooled_vectors_are_those_of_sentence_transformers(encoder: Encoder) -> None:
     from sentence_transformers import SentenceTransformer
 
@@ -47,6 +42,42 @@ def test_token_vectors_are_of_unit_length_and_stand_at_their_characters(encoder:
         assert [tuple(pair) for pair in own] == (words or encoder.token_offsets(text))
         assert (offsets[: len(offsets) - len(own)] == -1).all()  # the context comes first, and has no place
     assert [TEXTS[1][start:end] for start, end in encoded.offsets[1] if start >= 0] == ["naïve", "café", "東", "京"]
+
+
+@pytest.mark.parametrize(
+    ("context", "text", "expected"),
+    [
+        ("", "Stop! 50% (off)", ["Stop", "50", "off"]),
+        ("A title: part 2\nA heading", "Stop!", [None] * 6 + ["Stop"]),  # the colon has no vector either
+        ("", "?!", ["?", "!"]),
+        ("Title", "?!", [None, "?", "!"]),
+        ("", "\u200b", [None, None]),  # the special tokens
+        ("Title", "\u200b", [None]),
+    ],
+)
+def test_the_context_s_tokens_come_first_without_a_place_and_punctuation_has_none(
+    encoder: Encoder, context: str, text: str, expected: list[str | None]
+) -> None:
+    encoded = encoder.passages([PassageInput(context, text)])
+    found = [text[start:end] if start >= 0 else None for start, end in encoded.offsets[0].tolist()]
+    assert found == expected
+    assert encoded.tokens[0].shape == (len(expected), 384)
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [
+        ("the lighthouse", 1),
+        ("", 1),
+        ("1911, 50%!", 1),  # no letters
+        ("the xqzvw", 3 / 8),  # the second word is in pieces
+        ("маяк the", 3 / 7),  # single letters
+        ("東京", 0),  # single characters
+        ("𐎀𐎁 the", 3 / 5),  # a script that the vocabulary does not have
+    ],
+)
+def test_the_whole_share_counts_letters_of_words_that_the_vocabulary_has(encoder: Encoder, text: str, share: float) -> None:
+    assert encoder.whole_share(text) == pytest.approx(share)
 
 
 def test_context_changes_the_vectors_but_is_not_part_of_them(encoder: Encoder) -> None:

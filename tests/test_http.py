@@ -97,6 +97,35 @@ def test_explained_signals_times_their_weights_give_the_score(client: TestClient
     assert set(answer["stages"]) >= {"encode", "candidates", "read", "maxsim", "results"}
 
 
+@pytest.mark.parametrize(
+    ("operator", "step"),
+    [("", "returned"), (" before:2022", "filter"), (' "nowhere said"', "phrase"), (" -Coalition", "phrase")],
+)
+def test_a_passage_is_explained_with_signals_that_give_its_score(client: TestClient, operator: str, step: str) -> None:
+    best = ask(client, limit=1)["results"][0]
+    found = client.get("/v1/explain", params={"q": QUESTION + operator, "passage": best["id"]}).json()
+    logit = found["weights"]["bias"] + sum(found["weights"][name] * value for name, value in found["signals"].items())
+    assert found["score"] == pytest.approx(1 / (1 + math.exp(-logit)), abs=1e-6)
+    assert (found["step"], bool(found["reason"])) == (step, True)
+
+
+def test_operators_are_read_from_the_question(client: TestClient) -> None:
+    (only,) = ask(client, question="Which weather? “TO HOST the next”")["results"]
+    assert only["text"] == SAUDI
+    assert ask(client, question=f"{QUESTION} before:2022")["results"] == []
+    others = ask(client, question=f"{QUESTION} -saudi")["results"]
+    assert [one["id"] for one in others] == [one["id"] for one in ask(client)["results"] if "Saudi" not in one["text"]] != []
+
+
+def test_min_score_and_group_are_the_same_by_url(client: TestClient) -> None:
+    every = ask(client)["results"]
+    for name, value in (("min_score", every[1]["score"]), ("group", "document")):
+        by_url = client.get("/v1/search", params={"q": QUESTION, name: value}).json()["results"]
+        assert by_url == ask(client, **{name: value})["results"]
+        assert 1 <= len(by_url) < len(every)
+    assert [one["id"] for one in ask(client, min_score=every[1]["score"])["results"]] == [one["id"] for one in every[:2]]
+
+
 def test_a_passage_that_was_not_returned_is_explained_too(client: TestClient) -> None:
     first, second = ask(client, limit=2)["results"]
     for passage, step, rank in ((first["id"], "returned", 1), (second["id"], "rank", None)):
@@ -118,11 +147,14 @@ def test_similar_passages_are_others(client: TestClient) -> None:
 def test_the_same_text_in_two_documents_is_one_result_that_names_both(client: TestClient) -> None:
     text = "Quinces ripen in October."
     for name in ("orchard/a", "orchard/b"):
-        client.put(f"/v1/documents/{name.replace('/', '%2F')}", json={"text": text})
+        client.put(f"/v1/documents/{name.replace('/', '%2F')}", json={"text": f"{text}\n\nPears too.\n\n{text}"})
     try:
         found = [one for one in ask(client, question="When do quinces ripen?")["results"] if one["text"] == text]
         assert len(found) == 1
-        assert {found[0]["document"]["id"], *found[0]["also_in"]} == {"orchard/a", "orchard/b"}
+        assert sorted([found[0]["document"]["id"], *found[0]["also_in"]]) == ["orchard/a", "orchard/b"]
+        similar = client.get(f"/v1/passages/{found[0]['id']}/similar").json()["results"]
+        assert text not in {one["text"] for one in similar}
+        assert similar[0]["text"] == "Pears too."
     finally:
         for name in ("orchard%2Fa", "orchard%2Fb"):
             client.delete(f"/v1/documents/{name}")
@@ -182,6 +214,10 @@ def test_a_filter_restricts_the_answer(client: TestClient) -> None:
         ({"question": "x", "limit": 100, "offset": 950}, "offset and limit together reach 1050; they can reach up to 1000"),
         ({"question": "x", "filter": {"a": {"like": 1}}}, "unknown operator 'like'; known are"),
         ({"question": "x", "lmit": 3}, "lmit"),
+        ({"question": "x", "min_score": 1.5}, "min_score"),
+        ({"question": "x", "group": "passage"}, "group"),
+        ({"question": "-x"}, "-"),
+        ({"question": "x before:soon"}, "before:"),
         ({"limit": 3}, "question"),
     ],
 )

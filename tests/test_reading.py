@@ -33,6 +33,41 @@ def test_asking_words_count_for_nothing_unless_there_are_no_others(encoder: Enco
     assert [word.asks for word in alone.words] == [True]
 
 
+@pytest.mark.parametrize("question", ["Which ship sank?", "WHICH ship, which one, sank?"])
+def test_which_weighs_less_than_a_word_however_rare_it_is(encoder: Encoder, question: str) -> None:
+    words = words_of(*["the ship sank"] * 20)
+    asked = read(encode(encoder, parse(question)), words, ["english"])
+    assert "which" not in [question[word.start : word.end].casefold() for word in asked.words]
+    assert len(asked.rarity) == len(asked.words)
+    found = question_words(question, ["english"])
+    assert found[0].asks
+    offsets = np.array([[word.start, word.end] for word in found], np.int32)
+    which, other = token_weights(offsets, found, [9.0] * len(found))[:2]
+    assert which / other == pytest.approx(1 / 3)  # the root of 1 by the root of 9
+
+
+def test_words_are_in_order_with_one_term_where_languages_agree() -> None:
+    (one, other) = question_words("Ships 1911", ["english", "german"])
+    assert other.codes == (int(codes("1911", "english")[0]),)
+    assert one.codes == tuple(int(codes("Ships", language)[0]) for language in ("english", "german"))
+    assert question_words("Ships", []) == []
+
+
+@pytest.mark.parametrize("question", ["Who sank it?", "東京 😀?", "😀", "?", "Кто?", "the the the"])
+def test_token_weights_are_not_negative_and_sum_to_one(encoder: Encoder, question: str) -> None:
+    for words in (Words.empty(), words_of("the ship sank", "the boat")):
+        tokens = read(encode(encoder, parse(question)), words, ["english", "german"]).tokens
+        assert len(tokens.weights) == len(tokens.vectors)
+        assert tokens.weights.min() >= 0
+        assert tokens.weights.sum() == pytest.approx(1, abs=1e-6)
+
+
+def test_a_word_of_several_tokens_gives_each_of_them_its_weight() -> None:
+    found = question_words("lighthousekeeper sank", ["english"])
+    offsets = np.array([[0, 5], [5, 16], [17, 21]], np.int32)
+    assert token_weights(offsets, found, [4.0, 1.0]).tolist() == pytest.approx([0.4, 0.4, 0.2])
+
+
 def test_a_word_that_comes_twice_counts_once(encoder: Encoder) -> None:
     asked = read(encode(encoder, parse("ships and ship")), words_of("a ship and a boat"), ["english"])
     assert len(asked.words) == 2
@@ -75,6 +110,22 @@ def test_a_phrase_is_looked_up_in_every_language() -> None:
     keys = phrase_keys(words, "alte Häuser", ["english", "german"])
     assert keys is not None
     assert keys.tolist() == [1]
+
+
+def test_a_phrase_is_its_words_in_any_form_in_order_side_by_side() -> None:
+    texts = ["The keepers lamps burn.", "A lamp keeper.", "A keeper and a lamp.", "keeper lamp", "Its keeper. Lamp oil."]
+    keys = phrase_keys(words_of(*texts), "Keeper's lamp", ["english"])
+    assert keys is not None
+    assert keys.tolist() == []  # the s is a word here
+    keys = phrase_keys(words_of(*texts), "Keeper lamp", ["english"])
+    assert keys is not None
+    assert keys.tolist() == [1, 4, 5]
+
+
+def test_a_phrase_of_no_language_is_nowhere() -> None:
+    keys = phrase_keys(words_of("a ship"), "ship", [])
+    assert keys is not None
+    assert keys.tolist() == []
 
 
 @pytest.mark.parametrize("phrase", ["東", "😀"])

@@ -667,7 +667,7 @@ def stored(index: Path) -> tuple[dict[str, tuple[int, int]], dict[str, np.ndarra
 
 def test_an_index_that_was_stopped_twice_ends_as_one_that_was_not(root: Path, tmp_path: Path, encoder: Encoder) -> None:
     """By kill -9 and by Ctrl-C: what was committed is kept, is not encoded again, and the rest follows."""
-    total, index = 640, tmp_path / "stopped"
+    total, index = 1280, tmp_path / "stopped"  # enough that the second run is not done before it is told to stop
     words = "river mountain harbour engine letter garden winter music bridge doctor".split()
     lines(root / "a.jsonl", *(record(f"d{i}", f"The {words[i % 10]} is {i} years old.") for i in range(total)))
     command = ("index", root, "--index", index)
