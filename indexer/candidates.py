@@ -27,6 +27,9 @@ from indexer.words import Words, bm25, possible
 # 160 passages cost 3 ms (docs/design.md). Each further block is four times as large.
 FIRST_BLOCK = 100
 GROWTH = 4
+# Where looking further ends: what a score bound or an excluded word leaves of so many is enough, and a collection's size must
+# not decide how long a question takes. A thousand results are among the first 1,600.
+LAST_BLOCK = 6400
 
 
 class Ranks(NamedTuple):
@@ -99,6 +102,8 @@ class Ranker(NamedTuple):
             if len(near) < count and len(matching) < count:
                 return
             count *= GROWTH
+            if count > LAST_BLOCK:
+                return
 
     def scored(self, keys: Sequence[int], near: Sequence[int] = (), matching: Sequence[int] = ()) -> list[Scored]:
         """These passages, best first; those that the commit lacks are left out."""

@@ -19,7 +19,7 @@ from indexer.records import Keys
 from indexer.schema import CatalogError
 from indexer.snapshot import Snapshot
 from indexer.vectors import ExactIndex, VectorIndex
-from indexer.words import Words, fold, open_words
+from indexer.words import WORDS_FILE, Words, fold, open_words
 
 # Passages whose words are in memory, from where on it is worth looking whether they lie on disk by now.
 LONG_TAIL = 2000
@@ -53,6 +53,8 @@ class Collection:
         if it is not given. Raises :class:`CatalogError`."""
         if create:
             _make(folder)
+            if not (folder / CATALOG_FILE).exists():  # words that lie there are of a catalog that is gone
+                (folder / WORDS_FILE).unlink(missing_ok=True)
         elif not (folder / CATALOG_FILE).exists():
             raise CatalogError(
                 f"there is no index in {folder} (from {Path.cwd()}); make one: passages index --index {folder} PATH..."

@@ -96,7 +96,7 @@ def _dropped_before(session: Session, passage: StoredPassage) -> _Verdict | None
 
 def _ranked(session: Session, row: Scored) -> _Verdict:
     query = session.query
-    everything = session._replace(query=replace(query, min_score=0.0)).hits(query.offset + query.limit)
+    _, everything = session._replace(query=replace(query, min_score=0.0)).hits(query.offset + query.limit)
     for rank, hit in enumerate(everything, 1):
         if hit.scored.candidate.content == row.candidate.content:
             return _placed(session, hit, rank, row)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -14,10 +15,13 @@ from indexer.catalog import Writer
 from indexer.collection import Collection
 from indexer.documents import Document
 from indexer.encoder import Encoder, ModelContract, PassageInput
+from indexer.errors import PassagesError
 from indexer.passages import Passage, split
 from indexer.records import EncodedPassage, Encoding
 from indexer.terms import DIVIDER, Codes, codes, language_of
 from indexer.tokens import compress
+
+log = logging.getLogger(__name__)
 
 # Passages a commit: enough for batches of even length, few enough that little is lost when the machine stops.
 COMMIT_PASSAGES = 256
@@ -117,7 +121,7 @@ class Ingest:
         for one, result in zip(done, results, strict=True):
             if isinstance(one, _Then) and one.committed:
                 one.committed(result)
-        self.collection.fold_words(FOLD_PASSAGES)  # last: what is committed is told even if this is interrupted
+        _fold(self.collection)  # last: what is committed is told even if this is interrupted
 
     def _encodings(self, splits: Sequence[Split]) -> Encodings:
         """What the encoder makes of every input: from the catalog where it was encoded before, else from the encoder, once."""
@@ -170,7 +174,7 @@ def remove(collection: Collection, document_id: str, wait_s: float = 10.0) -> bo
     with collection.lock.held(wait_s):
         with collection.catalog.write() as writer:
             deleted = writer.delete_document(document_id)
-        collection.fold_words(FOLD_PASSAGES)
+        _fold(collection)
     return deleted
 
 
@@ -197,6 +201,14 @@ def reindex(collection: Collection, progress: Progress | None = None, wait_s: fl
     with collection.lock.held(wait_s):
         collection.fold_words()
     return effort
+
+
+def _fold(collection: Collection) -> None:
+    """Moves many new words to disk. What was committed stays if that fails: words are searched in memory until it succeeds."""
+    try:
+        collection.fold_words(FOLD_PASSAGES)
+    except PassagesError as error:
+        log.warning("%s", error)
 
 
 def _groups(splits: Iterable[Split]) -> Iterator[list[Split]]:
@@ -235,7 +247,7 @@ def _input(document: Document, passage: Passage) -> PassageInput:
 
 
 def _hash(contract: ModelContract, one: PassageInput) -> bytes:
-    """Of all that decides the vector and the token codes."""
+    """Of all that decides the vector, the token codes and the terms."""
     model = [
         contract.weights,
         contract.pooling,
@@ -243,6 +255,7 @@ def _hash(contract: ModelContract, one: PassageInput) -> bytes:
         contract.token_limit,
         contract.context,
         contract.codes,
+        contract.terms,
     ]
     return hashlib.sha256(json.dumps([*model, one.context, one.text]).encode()).digest()
 

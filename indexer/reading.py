@@ -100,6 +100,13 @@ def phrase_keys(words: Words, phrase: str, languages: Sequence[str]) -> Keys | N
         parts = terms(phrase, language)
         if not all(phrase[part.start].isalnum() for part in parts) or _is_pair_cut_short(phrase):
             return None
+        # A number at an end may go on in the text ("version 2" stands in "version 2.0"), where it is another term.
+        while parts and phrase[parts[-1].start].isdecimal():
+            parts.pop()
+        while parts and phrase[parts[0].start].isdecimal():
+            parts.pop(0)
+        if not parts:
+            return None
         found.append(words.phrase([part.code for part in parts]))
     return np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
 

@@ -99,14 +99,13 @@ def search(collection: Collection, query: Query) -> Answer:
 
     Raises :class:`QuestionError`, :class:`indexer.filters.FilterError`, :class:`indexer.models.ModelError`.
     """
-    _check(query)
     with opened(collection, query) as session:
-        hits = session.hits(query.offset + query.limit)
+        best, hits = session.hits(query.offset + query.limit)
         with session.ranker.stages.timed("results"):
             results = tuple(session.results(hits[query.offset :]))
         stages = session.ranker.stages
         return Answer(
-            query.question, session.verdict(hits), session.view.vectors.exact, stages.total_ms,
+            query.question, session.verdict(best), session.view.vectors.exact, stages.total_ms,
             session.view.snapshot.generation, results,
             weights=dict(session.ranker.weights) if query.explain else None,
             stages=dict(stages.took_ms) if query.explain else None,
@@ -116,6 +115,7 @@ def search(collection: Collection, query: Query) -> Answer:
 @contextmanager
 def opened(collection: Collection, query: Query) -> Iterator[Session]:
     """The query over the latest commit. The question is encoded before: nothing slow happens while a commit is held."""
+    _check(query)
     asked = parse(query.question)
     conditions = _conditions(query.filter, asked)
     encoder = collection.encoder  # loading the model once is not part of a question, so it is not timed
@@ -147,17 +147,22 @@ class Session(NamedTuple):
         """What is asked, as this commit's words weigh it."""
         return self.ranker.question
 
-    def hits(self, wanted: int) -> list[Hit]:
-        """The best ``wanted`` distinct texts, or documents; fewer only if no more are there."""
+    def hits(self, wanted: int) -> tuple[float | None, list[Hit]]:
+        """The best score there is (None without a passage), and the best ``wanted`` distinct texts, or documents, of at least
+        ``min_score``; fewer only if the candidates hold no more."""
         found: list[Hit] = []
+        best: float | None = None
         texts: set[bytes] = set()
         documents: set[int] = set()
         for block in self.ranker.blocks():
-            hits = [hit for hit in self._distinct(block, texts) if hit.scored.score >= self.query.min_score]
+            distinct = self._distinct(block, texts)
+            if best is None and distinct:
+                best = distinct[0].scored.score
+            hits = [hit for hit in distinct if hit.scored.score >= self.query.min_score]
             found += self._best_of_documents(hits, documents) if self.query.group else hits
             if len(found) >= wanted:
                 break
-        return found[:wanted]
+        return best, found[:wanted]
 
     def results(self, hits: Sequence[Hit]) -> Iterator[Result]:
         """The hits as they are returned."""
@@ -168,9 +173,9 @@ class Session(NamedTuple):
         for hit, some in shown:
             yield self._result(hit, passages, [passages[copy.key] for copy in some])
 
-    def verdict(self, hits: Sequence[Hit]) -> Verdict:
-        """What the best passage says, whatever page is shown."""
-        return verdict(hits[0].scored.score if hits else None, self.calibration)
+    def verdict(self, best: float | None) -> Verdict:
+        """What the best passage says, whatever page is shown and whatever score is asked for."""
+        return verdict(best, self.calibration)
 
     def _distinct(self, block: Sequence[Scored], texts: set[bytes]) -> list[Hit]:
         """Each text of the block once; those of ``texts`` were there before."""
@@ -186,7 +191,8 @@ class Session(NamedTuple):
         for all, candidate or not."""
         allowed, row = self.ranker.allowed, hit.scored
         shown = [copy for copy in copies if allowed is None or _contains(allowed, copy.key)]
-        best = next((copy for copy in shown if copy.input == row.candidate.input), None)
+        same = [] if self.query.group else [copy for copy in shown if copy.input == row.candidate.input]
+        best = same[0] if same else None  # not when grouped: it may be of another document, which has a result of its own
         candidate = row.candidate._replace(key=best.key, id=best.id) if best else row.candidate
         return hit._replace(scored=row._replace(candidate=candidate)), [copy for copy in shown if copy.key != candidate.key]
 

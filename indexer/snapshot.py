@@ -75,11 +75,14 @@ class Snapshot:
 
     def passages(self, keys: Sequence[int]) -> dict[int, StoredPassage]:
         """Passages by key; a key that this commit lacks is left out."""
-        return {one.key: one for one in self._passages("p.key", [int(key) for key in keys])}
+        return {
+            one.key: one
+            for one in self._passages("p.key IN (SELECT value FROM json_each(?))", json.dumps([int(key) for key in keys]))
+        }
 
     def passage(self, passage_id: str) -> StoredPassage | None:
         """The passage of an id, or None."""
-        return next(iter(self._passages("p.id", [passage_id])), None)
+        return next(iter(self._passages("p.id = ?", passage_id)), None)
 
     def passage_ids(self, keys: Sequence[int]) -> dict[int, str]:
         """Ids by key."""
@@ -94,7 +97,7 @@ class Snapshot:
 
     def passages_of(self, document_id: str) -> list[StoredPassage]:
         """All passages of a document, in reading order."""
-        return sorted(self._passages("d.id", [document_id]), key=lambda one: one.ordinal)
+        return sorted(self._passages("d.id = ?", document_id), key=lambda one: one.ordinal)
 
     def document(self, document_id: str) -> Document | None:
         """The document of an id, or None."""
@@ -147,21 +150,20 @@ class Snapshot:
     def _removed(self, since: int) -> Keys:
         return _keys(self._db.execute("SELECT passage FROM removed WHERE generation > ?", (since,)).fetchall())
 
-    def _passages(self, column: str, values: Sequence[Any]) -> Iterator[StoredPassage]:
-        marks = ",".join("?" * len(values))
+    def _passages(self, condition: str, value: str) -> Iterator[StoredPassage]:
         query = (
             f'SELECT p.key, p.id, p.ordinal, p.start, p."end", p.labels, p.language, d.key FROM passage p '  # noqa: S608
-            f"JOIN document d ON d.key = p.document WHERE {column} IN ({marks})"
+            f"JOIN document d ON d.key = p.document WHERE {condition}"
         )
-        rows = self._db.execute(query, values).fetchall()
+        rows = self._db.execute(query, (value,)).fetchall()
         documents = self._documents({row[7] for row in rows})  # each text is read once, however many of its passages
         for key, passage_id, ordinal, start, end, labels, language, document in rows:
             spans = tuple(Span(*span) for span in json.loads(labels))
             yield StoredPassage(key, passage_id, ordinal, start, end, spans, language, documents[document])
 
     def _documents(self, keys: set[int]) -> dict[int, Document]:
-        query = f"SELECT {_DOCUMENT}, d.key FROM document d WHERE d.key IN ({','.join('?' * len(keys))})"  # noqa: S608
-        return {row[-1]: _document(row) for row in self._db.execute(query, sorted(keys))}
+        query = f"SELECT {_DOCUMENT}, d.key FROM document d WHERE d.key IN (SELECT value FROM json_each(?))"  # noqa: S608
+        return {row[-1]: _document(row) for row in self._db.execute(query, (json.dumps(sorted(keys)),))}
 
 
 def _document(row: Sequence[Any]) -> Document:

@@ -31,7 +31,7 @@ DIVIDER = 0
 # Scripts that write no space between words, or glue particles to them: pairs of characters are their terms.
 _UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー]"
 _WORD = regex.compile(
-    rf"(?P<run>{_UNSPACED}[{_UNSPACED[1:-1]}\p{{M}}]*)|\p{{N}}+(?:[.,]\p{{N}}+)+|[\p{{L}}\p{{M}}\p{{N}}--{_UNSPACED}]+",
+    rf"(?P<run>{_UNSPACED}[{_UNSPACED[1:-1]}\p{{M}}]*)|\p{{N}}+(?:[.,]\p{{N}}+)+|[\p{{L}}\p{{M}}\p{{N}}--{_UNSPACED}--[ʼʻʹ]]+",
     regex.V1,
 )
 _SYMBOL = regex.compile(r"\S")

@@ -88,6 +88,7 @@ class _Disk(NamedTuple):
     passages: int
     terms: int
     last_key: int
+    dead: int  # deleted since it was made: tantivy's statistics may still count them
 
 
 class _Tail(NamedTuple):
@@ -141,7 +142,7 @@ class Words(NamedTuple):
     @property
     def needs_rebuild(self) -> bool:
         """Whether so much was deleted that the statistics have drifted: fold all of the catalog into an empty one."""
-        return self.disk is not None and len(self.removed) > _STALE_SHARE * self.disk.passages
+        return self.disk is not None and self.disk.dead + len(self.removed) > _STALE_SHARE * self.disk.passages
 
     def frequency(self, code: int) -> int:
         """How many passages hold the term; those deleted since the last fold count too."""
@@ -236,7 +237,7 @@ def fold(folder: Path, words: Words, tag: str) -> Words:
         ) from error
     record: dict[str, Any] = {
         "format": FORMAT, "tag": tag, "place": place.name, "generation": words.generation, "last_key": words.last_key,
-        "passages": passages, "terms": terms,
+        "passages": passages, "terms": terms, "dead": len(words.removed) + (words.disk.dead if words.disk else 0),
     }  # fmt: skip
     _replace_file(folder / WORDS_FILE, json.dumps(record))
     for other in folder.glob("words-*"):
@@ -270,7 +271,7 @@ def _opened(place: Path, record: dict[str, Any]) -> Words:
 
     index = tantivy.Index.open(str(place))
     index.reload()
-    disk = _Disk(index.searcher(), index.schema, place, record["passages"], record["terms"], record["last_key"])
+    disk = _Disk(index.searcher(), index.schema, place, record["passages"], record["terms"], record["last_key"], record["dead"])
     return Words.empty()._replace(disk=disk, generation=record["generation"], last_key=record["last_key"])
 
 

@@ -400,3 +400,17 @@ def test_constants_of_another_model_are_not_stored(collection: Collection, other
     with Collection(collection.folder, str(other_model)) as mismatched, pytest.raises(ModelError):
         mismatched.calibrate({"bias": 0.0})
     assert state(collection) == before
+
+
+def test_words_of_a_catalog_that_is_gone_are_not_used(tmp_path: Path, encoder: Encoder) -> None:
+    with Collection(tmp_path / "index", create=True, encoder=encoder) as first:
+        for number in range(3):
+            put(first, Document(str(number), "", f"{RIVER} {number}"))
+        with first.lock.held(1):
+            first.fold_words()
+    for file in (tmp_path / "index").glob("catalog.sqlite*"):
+        file.unlink()
+    with Collection(tmp_path / "index", create=True, encoder=encoder) as second:
+        for number in range(5):
+            put(second, Document(str(number), "", f"Purple elephants, herd {number}."))
+        assert len(search(second, Query('"purple elephants"')).results) == 5

@@ -420,3 +420,28 @@ def test_a_russian_collection_is_ranked_by_words(tmp_path: Path, encoder: Encode
         assert (best.signals["cosine"], best.signals["maxsim"], best.signals["unread"]) == (0, 0, 1)
         assert {one.score for one in rest} == {rest[0].score}, "words that they lack are all that tells them apart"
         assert best.score > rest[0].score
+
+
+def test_the_verdict_does_not_depend_on_the_score_that_is_asked_for(library: Collection) -> None:
+    plain = search(library, Query("regatta of 2020 in the rain"))
+    bounded = search(library, Query("regatta of 2020 in the rain", min_score=1.0))
+    assert bounded.results == ()
+    assert bounded.verdict == plain.verdict != "nothing"
+
+
+@pytest.mark.parametrize("phrase", ["release 2", "release 2.0", "2,500", "Hawai'i"])
+def test_a_phrase_with_a_number_that_goes_on_is_found(tmp_path: Path, encoder: Encoder, phrase: str) -> None:
+    with Collection(tmp_path, create=True, encoder=encoder) as collection:
+        put(collection, Document("a", "", "Since release 2.0 it holds 2,500,000 names of Hawaiʻi."))
+        assert texts(collection, f'"{phrase}"') == ["Since release 2.0 it holds 2,500,000 names of Hawaiʻi."]
+
+
+def test_copies_do_not_bring_a_document_twice_when_grouped(tmp_path: Path, encoder: Encoder) -> None:
+    with Collection(tmp_path, create=True, encoder=encoder) as collection:
+        ingest = Ingest(collection)
+        for number in range(30):
+            ingest.document(Document(f"d{number}", "Briefing", f"We meet every day.\n\nShip {number} sailed on day {number}."))
+        ingest.flush()
+        found = search(collection, Query("When do we meet?", 100, group="document")).results
+        documents = [one.passage.document.id for one in found]
+        assert len(documents) == len(set(documents))
