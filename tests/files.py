@@ -6,6 +6,7 @@ import io
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import NamedTuple
 
 OFFICE = "http://schemas.openxmlformats.org"
@@ -245,3 +246,10 @@ def _pdf_file(objects: Sequence[str], trailer: str) -> bytes:
     end = f"xref\n0 {count}\n0000000000 65535 f \n{table_of_places}trailer << /Size {count} {trailer} >>\n"
     end += f"startxref\n{len(data)}\n%%EOF"
     return data + end.encode("cp1252")
+
+
+def replace_bytes(path: Path, data: bytes) -> None:
+    """Another file under the same name: one that is shortened while tantivy has it mapped would end this process (SIGBUS)."""
+    damaged = path.with_name(path.name + ".damaged")
+    damaged.write_bytes(data)
+    damaged.replace(path)

@@ -25,6 +25,7 @@ from indexer.ranking import CALIBRATIONS
 from indexer.schema import CatalogError
 from indexer.search import Query, search
 from indexer.tokens import compress
+from tests.files import replace_bytes
 
 RIVER = "The river floods the lower town in spring."
 MOUNTAIN = "Nobody has climbed the mountain from the north."
@@ -357,8 +358,8 @@ def test_a_words_folder_that_is_deleted_or_garbage_is_made_again_and_nothing_is_
     elif damage == "record garbage":
         record.write_bytes(b"\xff garbage")
     else:
-        for file in words.iterdir():
-            file.write_bytes(b"garbage")
+        for file in list(words.iterdir()):
+            replace_bytes(file, b"garbage")
     with Collection(collection.folder, encoder=encoder) as reader:
         assert answers(reader) == before
         with reader.lock.held(1):

@@ -16,6 +16,7 @@ import indexer.words
 from indexer.errors import PassagesError
 from indexer.terms import Codes
 from indexer.words import WORDS_FILE, Keys, Words, bm25, fold, idf, open_words
+from tests.files import replace_bytes
 
 TAG = "test"
 NONE = np.empty(0, np.int64)
@@ -161,8 +162,8 @@ def test_a_damaged_index_is_nothing_and_is_made_anew(tmp_path: Path, damage: str
         assert open_words(tmp_path, "another").passages == 0
         return
     else:
-        for file in place.iterdir():
-            file.write_bytes(b"") if damage == "truncated" else file.unlink()
+        for file in list(place.iterdir()):
+            replace_bytes(file, b"") if damage == "truncated" else file.unlink()
     assert open_words(tmp_path, TAG).passages == 0
     fold(tmp_path, in_memory(), TAG)
     assert matching(open_words(tmp_path, TAG), [3], 10) == [3, 1]
@@ -355,7 +356,7 @@ def test_what_a_crash_removed_too_early_does_not_count_in_the_mean_length(tmp_pa
 def test_half_a_file_is_no_index(tmp_path: Path, file: str) -> None:
     fold(tmp_path, in_memory(), TAG)
     (path,) = tmp_path.glob(f"words-1/{file}")
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    replace_bytes(path, path.read_bytes()[: path.stat().st_size // 2])
     assert open_words(tmp_path, TAG).passages == 0
     assert matching(fold(tmp_path, in_memory(), TAG), [3], 10) == [3, 1]
 
