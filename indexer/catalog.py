@@ -20,7 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from indexer.documents import Document
-from indexer.encoder import ModelContract
+from indexer.models import ModelContract
 from indexer.passages import Passage
 from indexer.records import EncodedPassage, Keys, StoredPassage
 from indexer.schema import SCHEMA_VERSION, CatalogError, check_version

@@ -12,9 +12,9 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from indexer.catalog import CATALOG_FILE, Catalog
-from indexer.encoder import Encoder, ModelContract
+from indexer.encoder import Encoder
 from indexer.lock import WriterLock
-from indexer.models import DEFAULT_MODEL, ModelError, locate
+from indexer.models import DEFAULT_MODEL, ModelContract, ModelError, locate
 from indexer.records import Keys
 from indexer.schema import CatalogError
 from indexer.snapshot import Snapshot

@@ -7,55 +7,38 @@ has the figures).
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from indexer.models import DEFAULT_MODEL, ModelError, ModelFiles, locate
+from indexer.batching import Batcher
+from indexer.models import DEFAULT_MODEL, ModelContract, ModelError, ModelFiles, locate
 from indexer.passages import CONTEXT_SHARE, SPLITTER_VERSION
+from indexer.runtimes import LEAST_COSINE, Batch, Ids, Kind, Output, Runtime, cores, open_runtime
 from indexer.terms import TERMS_VERSION, word_spans
 from indexer.tokens import CODE_FORMAT
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
-    from tokenizers import Encoding, Tokenizer
+    from tokenizers import Encoding
+
+    from indexer.transformer import Description
 
 Floats = npt.NDArray[np.float32]
 Offsets = npt.NDArray[np.int32]
 Bools = npt.NDArray[np.bool_]
 
 # Padded tokens a forward pass: measured on two cores, more gains nothing and keeps questions waiting behind a batch.
-BATCH_TOKENS = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class ModelContract:
-    """What an index was made with. An index is searched only with an encoder of the same contract."""
-
-    name: str
-    weights: str
-    dimension: int
-    pooling: str
-    question_prefix: str
-    passage_prefix: str
-    token_limit: int
-    context: str
-    splitter: int
-    codes: str = ""  # the format of token codes; "" in an index that has none
-    terms: int = 0  # the version of what the word index counts
-    calibration: Mapping[str, float] | None = None  # measured for this index (ranking.py); None: what ships with the model
-
-    def same_vectors(self, other: ModelContract) -> bool:
-        """Whether both give the same vectors, codes and terms: the name is only what a person calls the model, and what its
-        scores mean can be measured again."""
-        mine, theirs = asdict(self), asdict(other)
-        return all(mine[field] == theirs[field] for field in mine if field not in ("name", "calibration"))
+BATCH_TOKENS = 2048
+# Questions are padded to one of these lengths, and batches of them to one of these sizes: a shape that a runtime has not seen
+# costs it milliseconds, so :meth:`Encoder.warm` shows it all of them. Passages are padded to multiples of the first.
+QUESTION_LENGTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256)
+QUESTION_BATCHES = (1, 2, 4, 8, 16)
+_QUESTION_TOKENS = 1024  # a batch of long questions is smaller
+_REMEMBERED = 1024  # questions, each some 25 kB
 
 
 class Encoded(NamedTuple):
@@ -80,20 +63,40 @@ class TooLongError(ModelError):
 
 
 class Encoder:
-    """A sentence-transformers model on this machine's CPU or GPU. Safe to share between threads."""
+    """A sentence-transformers model on the best runtime of this machine. Safe to share between threads.
 
-    def __init__(self, files: ModelFiles) -> None:
-        self._model = _load(files)
-        self._tokenizer = _plain_tokenizer(self._model)
-        self._unknown = self._model.tokenizer.unk_token_id
+    Questions that come together are encoded together, and the latest ones are remembered.
+    """
+
+    def __init__(self, files: ModelFiles, runtime: Kind = "auto") -> None:
+        from tokenizers import Tokenizer
+
+        self._description, self._runtime = open_runtime(files, runtime)
+        self._tokenizer = Tokenizer.from_str(self._description.tokenizer)
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self.contract = _contract(files, self._description)
+        self._questions = Batcher(self._encode_questions, QUESTION_BATCHES[-1], max(1, cores() // 2))
+        self._remembered: OrderedDict[str, Encoded] = OrderedDict()
         self._lock = threading.Lock()
-        self._threads = _threads()
-        self.contract = _contract(files, self._model)
 
     @classmethod
-    def of(cls, model: str = DEFAULT_MODEL) -> Encoder:
+    def of(cls, model: str = DEFAULT_MODEL, runtime: Kind = "auto") -> Encoder:
         """The encoder of a model's name or folder; see :func:`indexer.models.locate`."""
-        return cls(locate(model))
+        return cls(locate(model), runtime)
+
+    @property
+    def runtime(self) -> Runtime:
+        """What runs the model."""
+        return self._runtime
+
+    def warm(self) -> None:
+        """Show the runtime every shape that questions come in."""
+        for length in QUESTION_LENGTHS:
+            for count in QUESTION_BATCHES:
+                if length <= self.contract.token_limit and count * length <= _QUESTION_TOKENS:
+                    ones = np.ones((count, length), np.int64)
+                    self._runtime.one(Batch(ones, ones, ones))
 
     @property
     def passage_tokens(self) -> int:
@@ -115,7 +118,7 @@ class Encoder:
         parted by spaces, in tokens of several characters. 1 for a text without letters. A model reads the languages whose
         words it knows: of others it sees syllables, single letters, or nothing."""
         encoding = self._tokenizer.encode(text, add_special_tokens=False)
-        known = [span for token, span in zip(encoding.ids, encoding.offsets, strict=True) if token != self._unknown]
+        known = [span for token, span in zip(encoding.ids, encoding.offsets, strict=True) if token != self._description.unknown]
         letters = whole = 0
         for start, end, is_run in word_spans(text):
             letters += _letters(text, start, end)
@@ -125,42 +128,68 @@ class Encoder:
 
     def question(self, text: str) -> Encoded:
         """One question, n = 1. Raises :class:`TooLongError` beyond :attr:`question_tokens`."""
-        found = len(self.token_offsets(text))
-        if found > self.question_tokens:
+        with self._lock:
+            if text in self._remembered:
+                self._remembered.move_to_end(text)
+                return self._remembered[text]
+        (one,) = self._texts([PassageInput("", text)], self.contract.question_prefix)
+        if (over := len(one.ids) - self.contract.token_limit) > 0:
             raise TooLongError(
-                f"the question has {found} tokens and the model reads {self.question_tokens}: ask it in fewer words"
+                f"the question has {self.question_tokens + over} tokens and the model reads {self.question_tokens}: "
+                "ask it in fewer words"
             )
-        return self._encode([PassageInput("", text)], self.contract.question_prefix)
+        encoded = self._questions(one)
+        with self._lock:
+            self._remembered[text] = encoded
+            if len(self._remembered) > _REMEMBERED:
+                self._remembered.popitem(last=False)
+        return encoded
 
     def passages(self, inputs: Sequence[PassageInput], progress: Callable[[int], None] | None = None) -> Encoded:
         """n passages in one call. ``progress`` is told the number of passages that each batch finished.
 
         Context beyond its share of the tokens is cut, nearest heading kept; a text that is too long is an error.
         """
-        return self._encode(inputs, self.contract.passage_prefix, progress)
+        if self._runtime.accuracy < LEAST_COSINE:
+            raise ModelError(
+                f"the runtime {self._runtime.name} is not accurate enough to index (least cosine {self._runtime.accuracy:.4f}, "
+                f"needed {LEAST_COSINE}); choose another, or auto"
+            )
+        texts = self._texts(inputs, self.contract.passage_prefix)
+        if (longest := max((len(one.ids) for one in texts), default=0)) > self.contract.token_limit:
+            raise TooLongError(
+                f"a passage has {longest} tokens and the model reads {self.contract.token_limit}: split it first"
+            )
+        made = [_NOTHING] * len(texts)
+        lengths = [_padded(len(one.ids)) for one in texts]
+        groups = list(batches(lengths, BATCH_TOKENS))
+        padded = [_batch([texts[at] for at in group], lengths[group[0]], self._description.padding) for group in groups]
+        for number, output in self._runtime.many(padded):
+            for row, at in enumerate(groups[number]):
+                made[at] = texts[at].made(output, row)
+            if progress:
+                progress(len(groups[number]))
+        return _encoded(made, self.contract.dimension)
 
     def _room(self, prefix: str) -> int:
         specials = self._tokenizer.num_special_tokens_to_add(is_pair=False)
         return self.contract.token_limit - specials - len(self.token_offsets(prefix))
 
-    def _encode(self, inputs: Sequence[PassageInput], prefix: str, progress: Callable[[int], None] | None = None) -> Encoded:
-        pooled = np.empty((len(inputs), self.contract.dimension), dtype=np.float32)
-        tokens: list[Floats] = [np.empty((0, 0), np.float32)] * len(inputs)
-        offsets: list[Offsets] = [np.empty((0, 2), np.int32)] * len(inputs)
+    def _encode_questions(self, questions: Sequence[_Text]) -> list[Encoded]:
+        """Each question encoded; together, in as few batches as the shapes allow that the runtime knows."""
+        made: dict[int, Encoded] = {}
+        lengths = [_at_least(len(one.ids), QUESTION_LENGTHS) for one in questions]
+        for group in batches(lengths, max(_QUESTION_TOKENS, *lengths)):
+            filled = [*group, *group[:1] * (_at_least(len(group), QUESTION_BATCHES) - len(group))]  # the first once more
+            output = self._runtime.one(_batch([questions[at] for at in filled], lengths[group[0]], self._description.padding))
+            made |= {at: _encoded([questions[at].made(output, row)], self.contract.dimension) for row, at in enumerate(group)}
+        return [made[at] for at in range(len(questions))]
+
+    def _texts(self, inputs: Sequence[PassageInput], prefix: str) -> list[_Text]:
         leads = [prefix + self._context(one.context) for one in inputs]
-        encodings = self._tokenizer.encode_batch([lead + one.text for lead, one in zip(leads, inputs, strict=True)])
-        self._check_lengths(encodings)
-        for batch in batches([len(encoding.ids) for encoding in encodings], BATCH_TOKENS):
-            own = [_own_tokens(encodings[i], len(leads[i])) for i in batch]
-            pooled[batch], token_vectors = self._forward([encodings[i] for i in batch], own, len(prefix))
-            for row, i in enumerate(batch):
-                kept = _kept_tokens(encodings[i], own[row], leads[i] + inputs[i].text, len(prefix))
-                tokens[i] = _unit(token_vectors[row, : len(kept)][kept])
-                offsets[i] = _offsets(encodings[i])[kept] - len(leads[i])
-                offsets[i][~own[row][kept]] = -1
-            if progress:
-                progress(len(batch))
-        return Encoded(pooled, tokens, offsets)
+        texts = [lead + one.text for lead, one in zip(leads, inputs, strict=True)]
+        encodings = self._tokenizer.encode_batch(texts)
+        return [_text(*one, len(prefix)) for one in zip(encodings, texts, map(len, leads), strict=True)]
 
     def _context(self, context: str) -> str:
         """The end of ``context`` that fits its share of the tokens (the nearest heading is last), as a line of its own."""
@@ -174,47 +203,77 @@ class Encoder:
                 return context[start:] + "\n"
         return ""
 
-    def _check_lengths(self, encodings: Iterable[Encoding]) -> None:
-        longest = max((len(encoding.ids) for encoding in encodings), default=0)
-        if longest > self.contract.token_limit:
-            raise TooLongError(
-                f"a passage has {longest} tokens and the model reads {self.contract.token_limit}: split it first"
-            )
 
-    def _forward(self, encodings: Sequence[Encoding], own: Sequence[Bools], prefix: int) -> tuple[Floats, Floats]:
-        """Pooled vectors float32 [n, d] of unit length and all token vectors float32 [n, longest, d].
+class _One(NamedTuple):
+    """What the encoder made of one text: ``pooled`` float32 [d], and tokens as in :class:`Encoded`."""
 
-        ``own`` says for each text which tokens are the passage's; ``prefix`` is the characters of the model's own prefix.
-        """
-        import torch
+    pooled: Floats
+    tokens: Floats
+    offsets: Offsets
 
-        pooling = np.zeros((len(encodings), max(len(encoding.ids) for encoding in encodings)), dtype=np.int64)
-        for row, encoding in enumerate(encodings):
-            pooling[row, : len(encoding.ids)] = own[row] | _frame_tokens(encoding, prefix)
-        features = self._features(encodings)
-        read, *rest = list(self._model)
-        with self._lock, torch.inference_mode():  # a batch at a time: a question gets in between two batches of passages
-            # A second thread gains one short text nothing, and on a busy machine it makes it wait for the other's turn.
-            torch.set_num_threads(1 if len(encodings) == 1 else self._threads)
-            output = read({name: value.to(self._model.device) for name, value in features.items()})
-            output["attention_mask"] = torch.from_numpy(pooling).to(self._model.device)
-            for module in rest:
-                output = module(output)
-        return _unit(output["sentence_embedding"].float().cpu().numpy()), output["token_embeddings"].float().cpu().numpy()
 
-    def _features(self, encodings: Sequence[Encoding]) -> dict[str, Any]:
-        import torch
+_NOTHING = _One(np.empty(0, np.float32), np.empty((0, 0), np.float32), np.empty((0, 2), np.int32))
 
-        longest = max(len(encoding.ids) for encoding in encodings)
-        ids = np.full((len(encodings), longest), self._model.tokenizer.pad_token_id or 0, dtype=np.int64)
-        mask = np.zeros_like(ids)
-        for row, encoding in enumerate(encodings):
-            ids[row, : len(encoding.ids)] = encoding.ids
-            mask[row, : len(encoding.ids)] = 1
-        features = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
-        if "token_type_ids" in self._model.tokenizer.model_input_names:
-            features["token_type_ids"] = torch.zeros_like(features["input_ids"])
-        return features
+
+class _Text(NamedTuple):
+    """A text as the model reads it: its token ``ids`` int64 [t], which of them are pooled and which ``kept``, each bool [t],
+    and the ``offsets`` of those that are kept, as in :class:`Encoded`."""
+
+    ids: Ids
+    pooled: Bools
+    kept: Bools
+    offsets: Offsets
+
+    def made(self, output: Output, row: int) -> _One:
+        """What the model made of it, where it was that row of its batch."""
+        return _One(_unit(output.pooled[row]), _unit(output.tokens[row, : len(self.kept)][self.kept]), self.offsets)
+
+
+def _text(encoding: Encoding, text: str, lead: int, prefix: int) -> _Text:
+    """``text`` behind ``lead`` characters, of which the first ``prefix`` are the model's own and the others its context."""
+    ids, offsets = np.array(encoding.ids, np.int64), np.array(encoding.offsets, np.int32).reshape(-1, 2)
+    special = np.array(encoding.special_tokens_mask, bool)
+    own = ~special & (offsets[:, 0] >= lead)
+    frame = special | (offsets[:, 1] <= prefix)  # what the model was trained to pool beside the text's own
+    kept = _kept_tokens(text, offsets, own, frame)
+    places = np.where(own[:, None], offsets - lead, -1)[kept]
+    return _Text(ids, own | frame, kept, places.astype(np.int32))
+
+
+def _kept_tokens(text: str, offsets: Offsets, own: Bools, frame: Bools) -> Bools:
+    """Which tokens get a vector: those with a letter or a digit, of passage and context; all of a passage that has none.
+    At least one does: where the tokenizer sees nothing in a text, the special ones stand for it."""
+    words = np.fromiter((any(map(str.isalnum, text[start:end])) for start, end in offsets.tolist()), bool, len(offsets))
+    if not (own & words).any():
+        words |= own
+    kept = words & ~frame
+    return kept if kept.any() else frame
+
+
+def _batch(texts: Sequence[_Text], length: int, padding: int) -> Batch:
+    """The texts padded to ``length`` tokens."""
+    ids = np.full((len(texts), length), padding, np.int64)
+    mask, pooling = np.zeros_like(ids), np.zeros_like(ids)
+    for row, one in enumerate(texts):
+        ids[row, : len(one.ids)] = one.ids
+        mask[row, : len(one.ids)] = 1
+        pooling[row, : len(one.ids)] = one.pooled
+    return Batch(ids, mask, pooling)
+
+
+def _encoded(made: Sequence[_One], dimension: int) -> Encoded:
+    pooled = np.stack([one.pooled for one in made]) if made else np.empty((0, dimension), np.float32)
+    return Encoded(pooled, [one.tokens for one in made], [one.offsets for one in made])
+
+
+def _padded(tokens: int) -> int:
+    """The length that so many tokens are padded to."""
+    return -(-tokens // QUESTION_LENGTHS[0]) * QUESTION_LENGTHS[0]
+
+
+def _at_least(needed: int, sizes: Sequence[int]) -> int:
+    """The first of ascending sizes that is enough; what is needed, if none is."""
+    return next((size for size in sizes if size >= needed), needed)
 
 
 def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
@@ -230,56 +289,15 @@ def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
         yield batch
 
 
-def _load(files: ModelFiles) -> SentenceTransformer:
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    # Read when torch is imported. Threads that spin while they wait made a question 20 times slower on two busy cores.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        model = SentenceTransformer(
-            str(files.folder), local_files_only=True, trust_remote_code=False, model_kwargs={"use_safetensors": True}
-        )
-    except Exception as error:  # whatever the libraries raise means that these files are not a usable model
-        raise ModelError(f"{files.folder} does not load as a sentence-transformers model: {error}") from error
-    return model.eval()
-
-
-@cache
-def _threads() -> int:
-    """How many threads torch takes by itself: the cores of this machine, or what OMP_NUM_THREADS says."""
-    import torch
-
-    return int(torch.get_num_threads())
-
-
-def _plain_tokenizer(model: SentenceTransformer) -> Tokenizer:
-    """The model's tokenizer with truncation and padding off: a copy, since calls to the original change its state."""
-    from tokenizers import Tokenizer
-
-    backend = getattr(model.tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        raise ModelError("this model has no fast tokenizer (tokenizer.json), which offsets need: choose another model")
-    copy = Tokenizer.from_str(backend.to_str())
-    copy.no_truncation()
-    copy.no_padding()
-    return copy
-
-
-def _contract(files: ModelFiles, model: SentenceTransformer) -> ModelContract:
-    prompts = model.prompts or {}
-    pooling = [getattr(module, "pooling_mode", None) for module in model if hasattr(module, "pooling_mode")]
+def _contract(files: ModelFiles, model: Description) -> ModelContract:
     return ModelContract(
         name=files.name,
         weights=files.weights,
-        dimension=int(model.get_embedding_dimension() or 0),
-        pooling=str(pooling[0]) if pooling else "unknown",
-        question_prefix=prompts.get("query") or "",
-        passage_prefix=prompts.get("document") or prompts.get("passage") or "",
-        token_limit=int(model.max_seq_length or 512),
+        dimension=model.dimension,
+        pooling=model.pooling,
+        question_prefix=model.question_prefix,
+        passage_prefix=model.passage_prefix,
+        token_limit=model.token_limit,
         context="title and headings, read but not pooled",
         splitter=SPLITTER_VERSION,
         codes=CODE_FORMAT,
@@ -289,31 +307,6 @@ def _contract(files: ModelFiles, model: SentenceTransformer) -> ModelContract:
 
 def _letters(text: str, start: int, end: int) -> int:
     return sum(map(str.isalpha, text[start:end]))
-
-
-def _own_tokens(encoding: Encoding, lead: int) -> Bools:
-    """Which tokens belong to the passage, that is, stand after its ``lead`` characters of prefix and context."""
-    return np.asarray((np.asarray(encoding.special_tokens_mask) == 0) & (_offsets(encoding)[:, 0] >= lead))
-
-
-def _frame_tokens(encoding: Encoding, prefix: int) -> Bools:
-    """Which tokens the model was trained to pool beside the text's own: special ones, and those of its prefix."""
-    return np.asarray((np.asarray(encoding.special_tokens_mask) == 1) | (_offsets(encoding)[:, 1] <= prefix))
-
-
-def _kept_tokens(encoding: Encoding, own: Bools, text: str, prefix: int) -> Bools:
-    """Which tokens get a vector: those with a letter or a digit, of passage and context; all of a passage that has none.
-    At least one does: where the tokenizer sees nothing in a text, the special ones stand for it."""
-    frame = _frame_tokens(encoding, prefix)
-    words = np.fromiter((any(map(str.isalnum, text[start:end])) for start, end in encoding.offsets), dtype=bool)
-    if not (own & words).any():
-        words |= own
-    kept = words & ~frame
-    return kept if kept.any() else frame
-
-
-def _offsets(encoding: Encoding) -> Offsets:
-    return np.asarray(encoding.offsets, dtype=np.int32).reshape(-1, 2)
 
 
 def _unit(vectors: Floats) -> Floats:

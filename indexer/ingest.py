@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from indexer.catalog import Writer
 from indexer.collection import Collection
 from indexer.documents import Document
-from indexer.encoder import Encoder, ModelContract, PassageInput
+from indexer.encoder import Encoder, PassageInput
 from indexer.errors import PassagesError
+from indexer.models import ModelContract
 from indexer.passages import Passage, split
 from indexer.records import EncodedPassage, Encoding
 from indexer.terms import DIVIDER, Codes, codes, language_of
@@ -24,7 +28,7 @@ from indexer.tokens import compress
 log = logging.getLogger(__name__)
 
 # Passages a commit: enough for batches of even length, few enough that little is lost when the machine stops.
-COMMIT_PASSAGES = 256
+COMMIT_PASSAGES = 512
 COMMIT_CHARS = 8_000_000  # a bound for the memory of texts that wait
 # Newer passages than this are moved into the word index on disk; that many are searched in memory in a millisecond.
 FOLD_PASSAGES = 2000
@@ -79,19 +83,52 @@ class _Then(NamedTuple):
         return self.action(writer)
 
 
-@dataclass(slots=True)
+class _Group(NamedTuple):
+    """What one commit will hold: changes in order, the passages to encode, and the characters that all of it makes.
+
+    ``encoding`` are those that this group's own turn of the encoder makes; ``earlier`` turns make the others."""
+
+    changes: list[_Put | _Then]
+    reused: Encodings
+    encoding: Future[Encodings]
+    earlier: list[Future[Encodings]]
+    effort: Effort
+
+    def splits(self) -> list[Split]:
+        """The documents among the changes."""
+        return [one.split for one in self.changes if isinstance(one, _Put)]
+
+    def encodings(self) -> Encodings:
+        """Waits until all of them are there."""
+        made: Encodings = {}
+        for each in (*self.earlier, self.encoding):
+            made |= each.result()
+        return made | self.reused
+
+
 class Ingest:
     """Collects documents and other changes, in order, and commits them in batches.
 
-    The caller holds the collection's writer lock. What was committed stays, whatever happens next.
+    While one batch is encoded the next is read and split, and the one before is committed. The caller holds the collection's
+    writer lock, and uses this as a context (``with Ingest(...) as ingest``), whose end drops what waits. What was committed
+    stays, whatever happens next.
     """
 
-    collection: Collection
-    progress: Progress | None = None
-    effort: Effort = field(default_factory=Effort)
-    _waiting: list[_Put | _Then] = field(default_factory=list)
-    _passages: int = 0
-    _chars: int = 0
+    def __init__(self, collection: Collection, progress: Progress | None = None) -> None:
+        self.collection, self.progress = collection, progress
+        self.effort = Effort()
+        self._waiting: list[_Put | _Then] = []
+        self._passages = self._chars = 0
+        self._encoder = ThreadPoolExecutor(1, "encode")
+        self._stopped = False
+        self._groups: deque[_Group] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stopped = True
+        self._encoder.shutdown(cancel_futures=True)
 
     def document(self, document: Document, source: str | None = None) -> int:
         """Add or replace a document, ``source`` is the path of its synced file; how many passages it has."""
@@ -100,7 +137,8 @@ class Ingest:
         self._passages += len(one.passages)
         self._chars += len(document.text)
         if self._passages >= COMMIT_PASSAGES or self._chars >= COMMIT_CHARS:
-            self.flush()
+            self._begin()
+            self._commit(all_but=1)
         return len(one.passages)
 
     def then(self, action: Action, committed: Callable[[Any], None] | None = None) -> None:
@@ -109,48 +147,70 @@ class Ingest:
 
     def flush(self) -> None:
         """Encode and commit what waits."""
-        if not self._waiting:
-            return
-        splits = [one.split for one in self._waiting if isinstance(one, _Put)]
-        encodings = self._encodings(splits)
-        with self.collection.catalog.write() as writer:
-            if splits and writer.contract is None:
-                writer.set_contract(self.collection.encoder.contract)
-            results = [one.write(writer, encodings) for one in self._waiting]
-        done, self._waiting, self._passages, self._chars = self._waiting, [], 0, 0
-        for one, result in zip(done, results, strict=True):
-            if isinstance(one, _Then) and one.committed:
-                one.committed(result)
-        _fold(self.collection)  # last: what is committed is told even if this is interrupted
+        if self._waiting:
+            self._begin()
+        self._commit()
 
-    def _encodings(self, splits: Sequence[Split]) -> Encodings:
-        """What the encoder makes of every input: from the catalog where it was encoded before, else from the encoder, once."""
+    def _begin(self) -> None:
+        """Gives what waits to the encoder."""
+        splits = [one.split for one in self._waiting if isinstance(one, _Put)]
         inputs = _inputs(splits)
         with self.collection.catalog.read() as snapshot:
-            encodings: Encodings = snapshot.encodings_of(inputs)
-        missing = {digest: one for digest, one in inputs.items() if digest not in encodings}
-        if missing:
-            encodings |= _encode(self.collection.encoder, missing, self._shares(len(missing)))
-        else:
-            self._tell(0, self._chars)
-        self.effort.encoded += len(missing)
-        self.effort.reused += sum(len(each.hashes) for each in splits) - len(missing)
-        return encodings
+            reused: Encodings = snapshot.encodings_of(inputs)
+        coming = {digest for group in self._groups for digest in _inputs(group.splits())}
+        missing = {digest: one for digest, one in inputs.items() if digest not in reused and digest not in coming}
+        earlier = [group.encoding for group in self._groups] if coming & inputs.keys() else []
+        encoding = self._encoder.submit(self._encode, missing, self._shares(len(missing), self._chars))
+        effort = Effort(len(missing), sum(len(each.hashes) for each in splits) - len(missing))
+        self._groups.append(_Group(self._waiting, reused, encoding, earlier, effort))
+        self._waiting, self._passages, self._chars = [], 0, 0
 
-    def _shares(self, total: int) -> Callable[[int], None]:
-        """Tells the progress of ``total`` passages, and with each its share of the characters that wait."""
+    def _commit(self, all_but: int = 0) -> None:
+        """Commits the groups in order; ``all_but`` so many stay with the encoder."""
+        while len(self._groups) > all_but:
+            group = self._groups[0]
+            encodings = group.encodings()
+            with self.collection.catalog.write() as writer:
+                if writer.contract is None and any(isinstance(one, _Put) for one in group.changes):
+                    writer.set_contract(self.collection.encoder.contract)
+                results = [one.write(writer, encodings) for one in group.changes]
+            self._groups.popleft()
+            self.effort.encoded += group.effort.encoded
+            self.effort.reused += group.effort.reused
+            for one, result in zip(group.changes, results, strict=True):
+                if isinstance(one, _Then) and one.committed:
+                    one.committed(result)
+            _fold(self.collection)  # last: what is committed is told even if this is interrupted
+
+    def _encode(self, missing: Mapping[bytes, PassageInput], tell: Callable[[int], None]) -> Encodings:
+        """What the encoder makes of the inputs; in the encoder's thread."""
+
+        def told(count: int) -> None:
+            if self._stopped:
+                raise _StoppedError
+            tell(count)
+
+        if not missing:
+            tell(0)
+            return {}
+        return _encode(self.collection.encoder, missing, told)
+
+    def _shares(self, total: int, characters: int) -> Callable[[int], None]:
+        """Tells the progress of ``total`` passages, and with each its share of the ``characters`` of its group."""
         done = 0
 
         def tell(count: int) -> None:
             nonlocal done
             before, done = done, done + count
-            self._tell(count, self._chars * done // total - self._chars * before // total)
+            share = characters * done // total - characters * before // total if total else characters
+            if self.progress:
+                self.progress(Step(count, share))
 
         return tell
 
-    def _tell(self, passages: int, characters: int) -> None:
-        if self.progress:
-            self.progress(Step(passages, characters))
+
+class _StoppedError(Exception):
+    """Ends the encoder's thread when nobody waits for it any more."""
 
 
 def split_document(encoder: Encoder, document: Document) -> Split:
@@ -162,8 +222,7 @@ def split_document(encoder: Encoder, document: Document) -> Split:
 
 def put(collection: Collection, document: Document, wait_s: float = 10.0) -> int:
     """Add or replace one document; how many passages it has. Raises :class:`indexer.lock.LockedError`."""
-    with collection.lock.held(wait_s):
-        ingest = Ingest(collection)
+    with collection.lock.held(wait_s), Ingest(collection) as ingest:
         passages = ingest.document(document)
         ingest.flush()
     return passages

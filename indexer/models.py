@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +34,31 @@ class ModelFiles(NamedTuple):
     name: str
     folder: Path
     weights: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelContract:
+    """What an index was made with. An index is searched only with an encoder of the same contract. The runtime that the model
+    runs on is not part of it (see :mod:`indexer.runtimes`)."""
+
+    name: str
+    weights: str
+    dimension: int
+    pooling: str
+    question_prefix: str
+    passage_prefix: str
+    token_limit: int
+    context: str
+    splitter: int
+    codes: str = ""  # the format of token codes; "" in an index that has none
+    terms: int = 0  # the version of what the word index counts
+    calibration: Mapping[str, float] | None = None  # measured for this index (ranking.py); None: what ships with the model
+
+    def same_vectors(self, other: ModelContract) -> bool:
+        """Whether both give the same vectors, codes and terms: the name is only what a person calls the model, and what its
+        scores mean can be measured again."""
+        mine, theirs = asdict(self), asdict(other)
+        return all(mine[field] == theirs[field] for field in mine if field not in ("name", "calibration"))
 
 
 def locate(model: str = DEFAULT_MODEL) -> ModelFiles:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from indexer.encoder import ModelContract
+    from indexer.models import ModelContract
 
 Floats = npt.NDArray[np.float64]
 Verdict = Literal["answered", "weak", "nothing", "uncalibrated"]

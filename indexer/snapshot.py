@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.documents import Document, Heading
-from indexer.encoder import ModelContract
+from indexer.models import ModelContract
 from indexer.records import Candidate, Changes, Copy, Counts, Encoding, Keys, Source, StoredPassage, TermChanges
 from indexer.sentences import Span
 from indexer.terms import Codes

@@ -101,7 +101,7 @@ class Sync:
 
     def run(self, paths: Sequence[Path], wait_s: float = 0.0) -> Summary:
         """Bring the collection up to date with ``paths``. Raises :class:`SyncError`, :class:`indexer.lock.LockedError`."""
-        with self._collection.lock.held(wait_s):
+        with self._collection.lock.held(wait_s), self._ingest:
             try:
                 self._run(self._scan(paths))
             finally:
@@ -303,7 +303,8 @@ class Sync:
 
     def _finished(self, size: int) -> None:
         self._finished_bytes += size
-        self.progress.done_bytes = self._finished_bytes
+        # The encoder may be ahead, with files that are not finished.
+        self.progress.done_bytes = max(self.progress.done_bytes, self._finished_bytes)
         if self._report:
             self._report(self.progress)
 

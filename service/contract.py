@@ -8,8 +8,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from indexer.documents import Document
-from indexer.encoder import ModelContract
 from indexer.explain import Explanation, Step
+from indexer.models import ModelContract
 from indexer.records import StoredPassage
 from indexer.search import MAX_LIMIT, MAX_QUESTION_CHARS, MAX_REACH, Answer, MatchedTerm, Result, page_of
 from indexer.sentences import Span

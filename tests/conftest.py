@@ -22,11 +22,7 @@ os.environ["PYTHONPATH"] = str(Path(sitecustomize.__file__).parent)
 @pytest.fixture(scope="session")
 def encoder() -> Encoder:
     """The default model; loading it takes seconds."""
-    encoder = Encoder.of()
-    import torch
-
-    torch.set_num_threads(1)  # for a few short texts; on a busy machine two threads wait for each other, twenty times as long
-    return encoder
+    return Encoder.of()
 
 
 @pytest.fixture

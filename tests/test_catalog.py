@@ -20,9 +20,9 @@ import indexer.schema
 from indexer.catalog import CATALOG_FILE, Catalog, Writer, passage_ids
 from indexer.collection import Collection
 from indexer.documents import Document, Heading
-from indexer.encoder import Encoder, ModelContract
+from indexer.encoder import Encoder
 from indexer.ingest import reindex
-from indexer.models import ModelError
+from indexer.models import ModelContract, ModelError
 from indexer.passages import Passage
 from indexer.records import EncodedPassage
 from indexer.schema import SCHEMA_VERSION, CatalogError

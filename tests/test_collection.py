@@ -17,9 +17,9 @@ from safetensors.numpy import load_file, save_file
 from indexer.catalog import EncodedPassage
 from indexer.collection import Collection
 from indexer.documents import Document
-from indexer.encoder import Encoder, ModelContract, PassageInput
+from indexer.encoder import Encoder, PassageInput
 from indexer.ingest import Effort, Ingest, Step, passage_terms, put, reindex, remove
-from indexer.models import ModelError, locate
+from indexer.models import ModelContract, ModelError, locate
 from indexer.passages import Passage
 from indexer.ranking import CALIBRATIONS
 from indexer.schema import CatalogError

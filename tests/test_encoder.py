@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from indexer.encoder import Encoder, PassageInput, TooLongError, batches
 from indexer.models import DEFAULT_WEIGHTS, ModelError, fetch, locate
+from indexer.runtimes import Batch, Output, Runtime
 
 TEXTS = [
     "The Coalition welcomes Saudi Arabia’s announcement.",
@@ -16,18 +17,24 @@ TEXTS = [
 ]
 
 
-def test_pooled_vectors_are_those_of_sentence_transformers(encoder: Encoder) -> None:
+@pytest.fixture(scope="module")
+def exact() -> Encoder:
+    """The default model in 32-bit floats."""
+    return Encoder.of(runtime="float32")
+
+
+def test_pooled_vectors_are_those_of_sentence_transformers(exact: Encoder) -> None:
     from sentence_transformers import SentenceTransformer
 
     expected = SentenceTransformer(str(locate().folder), local_files_only=True).encode(TEXTS, normalize_embeddings=True)
-    pooled = encoder.passages([PassageInput("", text) for text in TEXTS]).pooled
+    pooled = exact.passages([PassageInput("", text) for text in TEXTS]).pooled
     np.testing.assert_allclose(pooled, expected, atol=1e-5)
 
 
-def test_a_batch_gives_each_text_the_vectors_that_it_gets_alone(encoder: Encoder) -> None:
-    together = encoder.passages([PassageInput("A title", text) for text in TEXTS])
+def test_a_batch_gives_each_text_the_vectors_that_it_gets_alone(exact: Encoder) -> None:
+    together = exact.passages([PassageInput("A title", text) for text in TEXTS])
     for row, text in enumerate(TEXTS):
-        alone = encoder.passages([PassageInput("A title", text)])
+        alone = exact.passages([PassageInput("A title", text)])
         np.testing.assert_allclose(together.pooled[row], alone.pooled[0], atol=1e-5)
         np.testing.assert_allclose(together.tokens[row], alone.tokens[0], atol=1e-4)
 
@@ -104,6 +111,52 @@ def test_a_text_that_the_model_cannot_read_whole_is_an_error_not_a_cut(encoder: 
         encoder.question("word " * 300)
     with pytest.raises(TooLongError, match="split it first"):
         encoder.passages([PassageInput("", "word " * 300)])
+
+
+def test_questions_that_come_together_get_the_vectors_that_they_get_alone(exact: Encoder) -> None:
+    questions = [
+        "who?",
+        "a longer question about the lighthouse at the harbour and its keeper " * 3,
+        "why?",
+        "when?",
+        "x " * 100,
+    ]
+    texts = exact._texts([PassageInput("", one) for one in questions], "")
+    together = exact._encode_questions(texts)
+    for question, found in zip(questions, together, strict=True):
+        alone = exact.question(question)
+        np.testing.assert_allclose(found.pooled, alone.pooled, atol=1e-5)
+        np.testing.assert_allclose(found.tokens[0], alone.tokens[0], atol=1e-4)
+        assert (found.offsets[0] == alone.offsets[0]).all()
+
+
+def test_a_question_that_was_asked_before_is_not_encoded_again(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = encoder.question("Was this asked before?")
+    monkeypatch.setattr(encoder._runtime, "one", None)
+    assert encoder.question("Was this asked before?") is first
+    with pytest.raises(TypeError):
+        encoder.question("And this?")
+
+
+def test_the_runtime_sees_no_shape_that_it_was_not_warmed_with(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes: list[tuple[int, ...]] = []
+    one = type(encoder._runtime).one
+
+    def record(self: Runtime, batch: Batch) -> Output:
+        shapes.append(batch.ids.shape)
+        return one(self, batch)
+
+    monkeypatch.setattr(type(encoder._runtime), "one", record)
+    encoder.warm()
+    warmed = set(shapes)
+    shapes.clear()
+    for words in (1, 3, 14, 15, 30, 61, 62, 63, 100, 200, 250, 254):
+        encoder.question(f"word {words} " + "word " * (words - 2))
+    texts = encoder._texts([PassageInput("", "word " * count) for count in (1, 5, 20, 250, 100, 7, 90, 254, 14)], "")
+    for count in range(1, len(texts) + 1):
+        encoder._encode_questions(texts[:count])
+    assert len(shapes) > 12
+    assert set(shapes) <= warmed
 
 
 @given(st.lists(st.integers(1, 300), max_size=60), st.integers(1, 2000))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,8 @@ from indexer.lock import LockedError
 ONE = "The first paragraph is about a river that floods in spring."
 TWO = "The second paragraph is about a mountain that nobody has climbed."
 THREE = "The third paragraph is about a harbour where ships are built."
+FOUR = "The fourth paragraph is about a road that was never finished."
+FIVE = "The fifth paragraph is about a bell that rings at noon."
 
 
 def stored(collection: Collection) -> dict[str, list[tuple[int, str, str]]]:
@@ -183,6 +186,7 @@ def test_one_giant_document_is_stored_whole_in_one_commit(collection: Collection
     steps: list[Step] = []
     one = Ingest(collection, steps.append)
     one.document(Document("giant", "", text(*paragraphs)))
+    one.flush()
     assert rounds == [16] * 6 + [4]
     assert [passage[2] for passage in stored(collection)["giant"]] == paragraphs
     with collection.catalog.read() as snapshot:
@@ -201,11 +205,59 @@ def test_vectors_are_those_of_the_encoder_in_sixteen_bits(collection: Collection
     assert np.allclose(np.linalg.norm(vectors.astype(np.float32), axis=1), 1, atol=1e-3)
 
 
-def test_documents_are_committed_batch_by_batch(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_documents_are_committed_batch_by_batch_while_the_next_is_encoded(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ingest, "COMMIT_PASSAGES", 2)
-    one = Ingest(collection)
-    for name, paragraph in [("a", ONE), ("b", TWO), ("c", THREE)]:
-        one.document(Document(name, "", paragraph))
+    with Ingest(collection) as one:
+        for name, paragraph in [("a", ONE), ("b", TWO), ("c", THREE), ("d", FOUR), ("e", FIVE)]:
+            one.document(Document(name, "", paragraph))
+        assert list(stored(collection)) == ["a", "b"], "c and d are with the encoder, e is waiting"
+        one.flush()
+    assert list(stored(collection)) == ["a", "b", "c", "d", "e"]
+    assert one.effort == Effort(5, 0)
+
+
+def test_what_another_batch_is_encoding_is_not_encoded_again(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "COMMIT_PASSAGES", 2)
+    rounds: list[int] = []
+    passages = Encoder.passages
+
+    def count(self: Encoder, inputs: list[PassageInput], *rest: object) -> object:
+        rounds.append(len(inputs))
+        return passages(self, inputs, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Encoder, "passages", count)
+    with Ingest(collection) as one:
+        for name, paragraphs in [("a", (ONE, TWO)), ("b", (TWO, THREE)), ("c", (ONE, THREE))]:
+            one.document(Document(name, "", text(*paragraphs)))
+        one.flush()
+    assert (rounds, one.effort) == ([2, 1], Effort(3, 3))
+    assert [passage[2] for passage in stored(collection)["c"]] == [ONE, THREE]
+
+
+def test_the_end_of_its_context_keeps_what_was_committed_and_drops_what_waits(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "COMMIT_PASSAGES", 1)
+    with Ingest(collection) as one:
+        for name, paragraph in [("a", ONE), ("b", TWO), ("c", THREE)]:
+            one.document(Document(name, "", paragraph))
     assert list(stored(collection)) == ["a", "b"]
-    one.flush()
-    assert list(stored(collection)) == ["a", "b", "c"]
+    assert one.effort == Effort(2, 0)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("encode")]
+
+
+def test_an_error_of_the_encoder_reaches_who_waits_for_the_commit(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> object:
+        raise MemoryError("no room")
+
+    put(collection, Document("a", "", ONE))
+    monkeypatch.setattr(Encoder, "passages", fail)
+    with Ingest(collection) as one:
+        one.document(Document("b", "", TWO))
+        with pytest.raises(MemoryError, match="no room"):
+            one.flush()
+    assert list(stored(collection)) == ["a"]
