@@ -45,7 +45,7 @@ def measure(collection: Collection, judged: JudgedSet, told: Told = lambda *_: N
         began = time.process_time()
         answer = search(collection, Query(question.text, explain=True))
         cpu = (time.process_time() - began) * 1000
-        stages = dict(answer.stages or {})
+        stages = dict(answer.stages)
         after = answer.took_ms - stages["encode"]
         taken.append(stages | {"after the encoder": after, "all": answer.took_ms, "cpu of all": cpu})
         told("asking", number, len(questions))

@@ -9,6 +9,7 @@ import os
 # while it waits takes a core from the next question.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from indexer.candidates import DeadlineError
 from indexer.collection import Collection
 from indexer.documents import Document
 from indexer.errors import PassagesError
@@ -16,7 +17,7 @@ from indexer.explain import Explanation, explain, similar
 from indexer.ingest import put, reindex, remove
 from indexer.models import DEFAULT_MODEL
 from indexer.ranking import READINGS, SIGNALS
-from indexer.search import Answer, Query, Result, search
+from indexer.search import Answer, Query, Result, search, search_all
 from indexer.sync import Summary, Sync
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "SIGNALS",
     "Answer",
     "Collection",
+    "DeadlineError",
     "Document",
     "Explanation",
     "PassagesError",
@@ -37,5 +39,6 @@ __all__ = [
     "reindex",
     "remove",
     "search",
+    "search_all",
     "similar",
 ]

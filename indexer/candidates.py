@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from indexer.errors import PassagesError
 from indexer.ranking import SIGNALS, Readings, score, signals
 from indexer.reading import Question
 from indexer.records import Candidate, Keys
@@ -54,12 +55,17 @@ class Scored(NamedTuple):
         return dict(zip(SIGNALS, self.values.tolist(), strict=True))
 
 
-class Stages:
-    """Milliseconds by stage of a search."""
+class DeadlineError(PassagesError):
+    """A search took longer than it may."""
 
-    def __init__(self) -> None:
+
+class Stages:
+    """Milliseconds by stage of a search, which may take ``timeout_s`` seconds in all."""
+
+    def __init__(self, timeout_s: float | None = None) -> None:
         self.took_ms: dict[str, float] = {}
         self._began = time.perf_counter()
+        self._timeout_s = timeout_s
 
     @property
     def total_ms(self) -> float:
@@ -68,8 +74,10 @@ class Stages:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Adds what the block takes to ``stage``."""
+        """Adds what the block takes to ``stage``. Raises :class:`DeadlineError` instead if the search has no time left."""
         began = time.perf_counter()
+        if self._timeout_s is not None and began - self._began > self._timeout_s:
+            raise DeadlineError(f"no answer within {self._timeout_s:.1f} seconds: ask for less, or again in a moment")
         try:
             yield
         finally:

@@ -16,6 +16,7 @@ from indexer.encoder import Encoder
 from indexer.lock import WriterLock
 from indexer.models import DEFAULT_MODEL, ModelContract, ModelError, locate
 from indexer.records import Keys
+from indexer.runtimes import Kind
 from indexer.schema import CatalogError
 from indexer.snapshot import Snapshot
 from indexer.vectors import ExactIndex, VectorIndex
@@ -47,10 +48,16 @@ class Collection:
     """An index folder, open. Safe to share between threads and, for reading, between processes."""
 
     def __init__(
-        self, folder: Path, model: str = DEFAULT_MODEL, *, create: bool = False, encoder: Encoder | None = None
+        self,
+        folder: Path,
+        model: str = DEFAULT_MODEL,
+        *,
+        create: bool = False,
+        encoder: Encoder | None = None,
+        runtime: Kind = "auto",
     ) -> None:
         """Open ``folder``, or make it if ``create``. Several collections can share an ``encoder``, which is that of ``model``
-        if it is not given. Raises :class:`CatalogError`."""
+        on ``runtime`` if it is not given. Raises :class:`CatalogError`."""
         if create:
             _make(folder)
             if not (folder / CATALOG_FILE).exists():  # words that lie there are of a catalog that is gone
@@ -59,7 +66,7 @@ class Collection:
             raise CatalogError(
                 f"there is no index in {folder} (from {Path.cwd()}); make one: passages index --index {folder} PATH..."
             )
-        self.folder, self.model = folder, model
+        self.folder, self.model, self._runtime = folder, model, runtime
         self.catalog = Catalog(folder)
         self.lock = WriterLock(folder)
         self._encoder = encoder
@@ -80,7 +87,7 @@ class Collection:
         """The encoder, whatever the index was made with: to encode all of it again."""
         with self._loading:
             if self._encoder is None:
-                self._encoder = Encoder.of(self.model)
+                self._encoder = Encoder.of(self.model, self._runtime)
             return self._encoder
 
     def check_contract(self, snapshot: Snapshot, encoder: Encoder) -> None:

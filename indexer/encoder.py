@@ -128,22 +128,20 @@ class Encoder:
 
     def question(self, text: str) -> Encoded:
         """One question, n = 1. Raises :class:`TooLongError` beyond :attr:`question_tokens`."""
-        with self._lock:
-            if text in self._remembered:
-                self._remembered.move_to_end(text)
-                return self._remembered[text]
-        (one,) = self._texts([PassageInput("", text)], self.contract.question_prefix)
-        if (over := len(one.ids) - self.contract.token_limit) > 0:
-            raise TooLongError(
-                f"the question has {self.question_tokens + over} tokens and the model reads {self.question_tokens}: "
-                "ask it in fewer words"
-            )
-        encoded = self._questions(one)
-        with self._lock:
-            self._remembered[text] = encoded
-            if len(self._remembered) > _REMEMBERED:
-                self._remembered.popitem(last=False)
+        if (remembered := self._remembered_of(text)) is not None:
+            return remembered
+        encoded = self._questions(self._question(text))
+        self._remember(text, encoded)
         return encoded
+
+    def questions(self, texts: Sequence[str]) -> list[Encoded]:
+        """Some questions, encoded together. Raises :class:`TooLongError`."""
+        found = {text: self._remembered_of(text) for text in texts}
+        missing = [text for text, encoded in found.items() if encoded is None]
+        made = dict(zip(missing, self._encode_questions([self._question(text) for text in missing]), strict=True))
+        for text, encoded in made.items():
+            self._remember(text, encoded)
+        return [found[text] or made[text] for text in texts]
 
     def passages(self, inputs: Sequence[PassageInput], progress: Callable[[int], None] | None = None) -> Encoded:
         """n passages in one call. ``progress`` is told the number of passages that each batch finished.
@@ -174,6 +172,27 @@ class Encoder:
     def _room(self, prefix: str) -> int:
         specials = self._tokenizer.num_special_tokens_to_add(is_pair=False)
         return self.contract.token_limit - specials - len(self.token_offsets(prefix))
+
+    def _question(self, text: str) -> _Text:
+        (one,) = self._texts([PassageInput("", text)], self.contract.question_prefix)
+        if (over := len(one.ids) - self.contract.token_limit) > 0:
+            raise TooLongError(
+                f"the question has {self.question_tokens + over} tokens and the model reads {self.question_tokens}: "
+                "ask it in fewer words"
+            )
+        return one
+
+    def _remembered_of(self, text: str) -> Encoded | None:
+        with self._lock:
+            if text in self._remembered:
+                self._remembered.move_to_end(text)
+            return self._remembered.get(text)
+
+    def _remember(self, text: str, encoded: Encoded) -> None:
+        with self._lock:
+            self._remembered[text] = encoded
+            if len(self._remembered) > _REMEMBERED:
+                self._remembered.popitem(last=False)
 
     def _encode_questions(self, questions: Sequence[_Text]) -> list[Encoded]:
         """Each question encoded; together, in as few batches as the shapes allow that the runtime knows."""

@@ -31,7 +31,7 @@ class Query:
     hold in :mod:`indexer.question`.
 
     ``min_score`` leaves out results below it. ``group`` "document" gives each document's best passage alone. ``readings`` are
-    what ranks; fewer than all is for measurements.
+    what ranks; fewer than all is for measurements. ``timeout_s`` is how many seconds the search may take.
     """
 
     question: str
@@ -42,6 +42,7 @@ class Query:
     min_score: float = 0.0
     group: Literal["document"] | None = None
     readings: tuple[str, ...] = READINGS
+    timeout_s: float | None = None
 
 
 class MatchedTerm(NamedTuple):
@@ -74,8 +75,8 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Ranked passages for a question. ``generation`` is the commit that all of it was read from. On explain: the ``weights``
-    of the signals, "bias" among them, and ``stages``, milliseconds by stage."""
+    """Ranked passages for a question. ``generation`` is the commit that all of it was read from, ``stages`` are milliseconds by
+    stage. On explain: the ``weights`` of the signals, "bias" among them."""
 
     question: str
     verdict: Verdict
@@ -83,8 +84,8 @@ class Answer:
     took_ms: float
     generation: int
     results: tuple[Result, ...]
+    stages: Mapping[str, float]
     weights: Mapping[str, float] | None = None
-    stages: Mapping[str, float] | None = None
 
 
 class Hit(NamedTuple):
@@ -106,10 +107,23 @@ def search(collection: Collection, query: Query) -> Answer:
         stages = session.ranker.stages
         return Answer(
             query.question, session.verdict(best), session.view.vectors.exact, stages.total_ms,
-            session.view.snapshot.generation, results,
+            session.view.snapshot.generation, results, dict(stages.took_ms),
             weights=dict(session.ranker.weights) if query.explain else None,
-            stages=dict(stages.took_ms) if query.explain else None,
         )  # fmt: skip
+
+
+def search_all(collection: Collection, queries: Sequence[Query]) -> list[Answer]:
+    """The answer of each query, in order; their questions are encoded together. Raises what :func:`search` raises, of questions
+    with the number of the query, and then answers none."""
+    asked = []
+    for number, query in enumerate(queries):
+        try:
+            _check(query)
+            asked.append(parse(query.question))
+        except QuestionError as error:
+            raise QuestionError(f"searches.{number}: {error}") from error
+    collection.encoder.questions([one.text for one in asked])  # which remembers them
+    return [search(collection, query) for query in queries]
 
 
 @contextmanager
@@ -119,7 +133,7 @@ def opened(collection: Collection, query: Query) -> Iterator[Session]:
     asked = parse(query.question)
     conditions = _conditions(query.filter, asked)
     encoder = collection.encoder  # loading the model once is not part of a question, so it is not timed
-    stages = Stages()
+    stages = Stages(query.timeout_s)
     with stages.timed("encode"):
         encoding = encode(encoder, asked)
     with collection.view() as view:

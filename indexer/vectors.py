@@ -41,6 +41,9 @@ class VectorIndex(Protocol):
         ``allowed`` (ascending) restricts the search to these keys; none outside is returned and none inside is missed.
         """
 
+    def exact_nearest(self, question: Floats, count: int) -> Neighbours:
+        """As :meth:`nearest`, never missing one, however long that takes."""
+
     def cosines(self, question: Floats, keys: Keys) -> Floats:
         """The cosine of each of ``keys`` with ``question`` float32 [d], float32 [n]; NaN for a key that is not there."""
 
@@ -76,6 +79,10 @@ class ExactIndex:
         cosines = np.concatenate([one.cosines for one in found] or [np.empty(0, np.float32)])
         order = np.lexsort((keys, -cosines))[:count]
         return Neighbours(keys[order], cosines[order])
+
+    def exact_nearest(self, question: Floats, count: int) -> Neighbours:
+        """See :class:`VectorIndex`."""
+        return self.nearest(question, count)
 
     def cosines(self, question: Floats, keys: Keys) -> Floats:
         """See :class:`VectorIndex`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from importlib.metadata import version
@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Depends, FastAPI, Query, Request, Response
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.convertors import Convertor, register_url_convertor
 
@@ -20,15 +20,21 @@ from indexer.documents import document_from_record
 from indexer.errors import UnreadableError
 from indexer.ranking import calibration_of
 from indexer.records import Counts
+from indexer.runtimes import Kind
 from indexer.search import MAX_LIMIT, MAX_REACH
 from indexer.search import Query as Question
 from service import problems
+from service.admission import DEFAULT_LIMITS, Limits
 from service.contract import (
+    BatchRequest,
+    BatchResponse,
     DocumentRequest,
     DocumentResponse,
     ExplainResponse,
     PassageResponse,
     Problem,
+    RecallResponse,
+    RuntimeResponse,
     SearchRequest,
     SearchResponse,
     SimilarResponse,
@@ -37,9 +43,9 @@ from service.contract import (
     document_response,
     explain_response,
     passage_response,
-    search_response,
     similar_response,
 )
+from service.metrics import CONTENT_TYPE
 from service.problems import NotFoundError
 from service.service import Service
 
@@ -54,9 +60,9 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create_app(index: Path, model: str) -> FastAPI:
+def create_app(index: Path, model: str, limits: Limits = DEFAULT_LIMITS, runtime: Kind = "auto") -> FastAPI:
     """The application over one index folder; it becomes ready in the background once it is started."""
-    service = Service(index, model)
+    service = Service(index, model, limits, runtime)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -112,16 +118,13 @@ Served = Annotated[Service, Depends(_service)]
 
 
 def _add_search(app: FastAPI) -> None:
-    @app.post("/v1/search")
-    def search(request: SearchRequest, service: Served) -> SearchResponse:
+    @app.post("/v1/search", response_model=SearchResponse)
+    async def search(request: SearchRequest, service: Served) -> Response:
         """Ask a question."""
-        question = Question(
-            request.question, request.limit, request.offset, request.filter, request.explain, request.min_score, request.group
-        )
-        return search_response(indexer.search(service.collection, question))
+        return await _answered(service, _question(request))
 
-    @app.get("/v1/search")
-    def search_by_url(
+    @app.get("/v1/search", response_model=SearchResponse)
+    async def search_by_url(
         service: Served,
         q: Annotated[str, Query(description="the question", examples=["Who will host the next meeting?"])],
         limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 10,
@@ -129,10 +132,14 @@ def _add_search(app: FastAPI) -> None:
         explain: bool = False,
         min_score: Annotated[float, Query(ge=0, le=1)] = 0.0,
         group: Literal["document"] | None = None,
-    ) -> SearchResponse:
+    ) -> Response:
         """Ask a question by URL. The page posts instead, so that questions stay out of logs."""
-        question = Question(q, limit, offset, {}, explain, min_score, group)
-        return search_response(indexer.search(service.collection, question))
+        return await _answered(service, Question(q, limit, offset, {}, explain, min_score, group))
+
+    @app.post("/v1/search/batch", response_model=BatchResponse)
+    async def batch(request: BatchRequest, service: Served) -> Response:
+        """Ask several questions, which are encoded together."""
+        return await _all_answered(service, [_question(one) for one in request.searches])
 
     @app.get("/v1/explain")
     def explain(
@@ -164,6 +171,34 @@ def _add_search(app: FastAPI) -> None:
         if found is None:
             raise _no_passage(passage_id)
         return similar_response(found)
+
+
+def _question(request: SearchRequest) -> Question:
+    return Question(
+        request.question, request.limit, request.offset, request.filter, request.explain, request.min_score, request.group
+    )
+
+
+async def _answered(service: Service, question: Question) -> Response:
+    """The answer as JSON, made in a thread: neither model work nor writing JSON is done on the event loop."""
+    collection = service.collection
+
+    def work(timeout_s: float) -> bytes:
+        answer = indexer.search(collection, replace(question, timeout_s=timeout_s))
+        return service.rendered(question, answer)
+
+    return Response(await service.admission.run(work), media_type="application/json")
+
+
+async def _all_answered(service: Service, questions: Sequence[Question]) -> Response:
+    collection = service.collection
+
+    def work(timeout_s: float) -> bytes:
+        answers = indexer.search_all(collection, [replace(one, timeout_s=timeout_s) for one in questions])
+        rendered = (service.rendered(*one) for one in zip(questions, answers, strict=True))
+        return b'{"answers":[' + b",".join(rendered) + b"]}"
+
+    return Response(await service.admission.run(work), media_type="application/json")
 
 
 def _add_documents(app: FastAPI) -> None:
@@ -213,6 +248,11 @@ def _add_health(app: FastAPI) -> None:
         """What is served; also while starting."""
         return _status(service)
 
+    @app.get("/metrics", response_class=PlainTextResponse)
+    def metrics(service: Served) -> Response:
+        """Counters and times, for Prometheus."""
+        return Response(service.metrics.text(), media_type=CONTENT_TYPE)
+
 
 def _add_pages(app: FastAPI) -> None:
     app.mount("/web", StaticFiles(directory=WEB), name="web")
@@ -227,8 +267,9 @@ def _add_pages(app: FastAPI) -> None:
 
 
 def _status(service: Service) -> StatusResponse:
-    counts, generation, exact, contract = Counts(0, 0, 0, 0), 0, True, None
+    counts, generation, exact, contract, runtime = Counts(0, 0, 0, 0), 0, True, None, None
     if service.ready.is_set():
+        runtime = service.collection.any_encoder().runtime
         with service.collection.view() as view:
             counts, generation = view.snapshot.counts(), view.snapshot.generation
             exact, contract = view.vectors.exact, view.snapshot.contract
@@ -240,6 +281,8 @@ def _status(service: Service) -> StatusResponse:
         generation=generation,
         **counts._asdict(),
         exact=exact,
+        recall=RecallResponse(**measured._asdict()) if (measured := service.recall.measured) else None,
+        runtime=RuntimeResponse(name=runtime.name, accuracy=runtime.accuracy) if runtime else None,
         model=replace(contract, calibration=calibration_of(contract)) if contract else None,
     )
 

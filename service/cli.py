@@ -63,7 +63,7 @@ def index(
     from indexer.sync import Sync
 
     locate(settings.model)  # before a folder is made for nothing
-    collection = Collection(settings.index, settings.model, create=not reindex)
+    collection = Collection(settings.index, settings.model, create=not reindex, runtime=settings.runtime)
     began = time.monotonic()
     if reindex:
         _reindex(collection, as_json)
@@ -96,7 +96,9 @@ def search(
     from indexer.search import Query
     from indexer.search import search as ask
 
-    answer = ask(Collection(settings.index, settings.model), Query(question, limit, offset, explain=as_json))
+    answer = ask(
+        Collection(settings.index, settings.model, runtime=settings.runtime), Query(question, limit, offset, explain=as_json)
+    )
     if as_json:
         from service.contract import search_response
 

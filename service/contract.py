@@ -14,6 +14,7 @@ from indexer.records import StoredPassage
 from indexer.search import MAX_LIMIT, MAX_QUESTION_CHARS, MAX_REACH, Answer, MatchedTerm, Result, page_of
 from indexer.sentences import Span
 
+MAX_BATCH = 64  # questions a request
 _QUESTION = "Who will host the next ministerial meeting?"
 _TEXT = "The Coalition welcomes Saudi Arabia’s announcement to host the next Ministerial Meeting of the Global Coalition."
 
@@ -129,6 +130,18 @@ class SearchResponse(BaseModel):
     stages: dict[str, float] | None = Field(None, exclude_if=_is_none, description="on explain: milliseconds by stage")
 
 
+class BatchRequest(Strict):
+    """Several questions."""
+
+    searches: list[SearchRequest] = Field(min_length=1, max_length=MAX_BATCH)
+
+
+class BatchResponse(BaseModel):
+    """The answer of each question, in the same order."""
+
+    answers: list[SearchResponse]
+
+
 class ExplainResponse(BaseModel):
     """What became of one passage under a question."""
 
@@ -191,6 +204,22 @@ class StoredResponse(BaseModel):
     generation: int
 
 
+class RuntimeResponse(BaseModel):
+    """What runs the model."""
+
+    name: str = Field(examples=["OpenVINO bfloat16"])
+    accuracy: float = Field(examples=[0.999923], description="its least cosine to the vectors of 32-bit floats, measured")
+
+
+class RecallResponse(BaseModel):
+    """How many of the 10 nearest vectors searches found, of live questions that were repeated exactly."""
+
+    at_10: float = Field(examples=[0.998])
+    low: float = Field(description="of the 95 % interval")
+    high: float
+    questions: int
+
+
 class StatusResponse(BaseModel):
     """What is served, and how far it has come."""
 
@@ -204,6 +233,8 @@ class StatusResponse(BaseModel):
     characters: int
     failures: int = Field(description="files, or records of files, that could not be read")
     exact: bool
+    recall: RecallResponse | None = Field(None, description="null where the search is exact, or nothing was repeated yet")
+    runtime: RuntimeResponse | None = Field(None, description="null until it is loaded")
     model: ModelContract | None
 
 
@@ -226,7 +257,7 @@ def search_response(answer: Answer) -> SearchResponse:
         generation=answer.generation,
         results=[_result(one) for one in answer.results],
         weights=dict(answer.weights) if answer.weights is not None else None,
-        stages={name: round(took, 3) for name, took in answer.stages.items()} if answer.stages is not None else None,
+        stages={name: round(took, 3) for name, took in answer.stages.items()} if answer.weights is not None else None,
     )
 
 

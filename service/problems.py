@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from indexer.candidates import DeadlineError
 from indexer.encoder import TooLongError
 from indexer.errors import PassagesError, UnreadableError
 from indexer.filters import FilterError
@@ -17,6 +18,7 @@ from indexer.lock import LockedError
 from indexer.models import ModelError
 from indexer.question import QuestionError
 from indexer.schema import CatalogError
+from service.admission import BusyError
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,8 @@ _STATUS: list[tuple[type[PassagesError], HTTPStatus]] = [
     (UnreadableError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (NotFoundError, HTTPStatus.NOT_FOUND),
     (NotReadyError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (BusyError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (DeadlineError, HTTPStatus.SERVICE_UNAVAILABLE),
     (StartError, HTTPStatus.SERVICE_UNAVAILABLE),
     (LockedError, HTTPStatus.SERVICE_UNAVAILABLE),
     (ModelError, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -62,10 +66,12 @@ def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> 
     return JSONResponse(body, status, headers, media_type="application/problem+json")
 
 
-async def _known(_: Request, error: Exception) -> JSONResponse:
+async def _known(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, BusyError | DeadlineError):
+        request.app.state.service.metrics.turned_away("busy" if isinstance(error, BusyError) else "deadline")
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
     # Only for what passes by itself: a wrong model stays wrong.
-    retry = {"Retry-After": "2"} if isinstance(error, NotReadyError | LockedError) else None
+    retry = {"Retry-After": "2"} if isinstance(error, NotReadyError | LockedError | BusyError | DeadlineError) else None
     return problem(status, str(error), retry)
 
 

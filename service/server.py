@@ -8,8 +8,10 @@ import socket
 import sys
 
 import uvicorn
+from fastapi import FastAPI
 
 from indexer.errors import PassagesError
+from service.admission import Limits
 from service.app import create_app
 from service.settings import Settings
 
@@ -31,8 +33,13 @@ def run(settings: Settings) -> None:
         flush=True,
     )
     # No access log: it would hold questions.
-    config = uvicorn.Config(create_app(settings.index, settings.model), log_level="warning", access_log=False)
+    config = uvicorn.Config(_app(settings), log_level="warning", access_log=False)
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def _app(settings: Settings) -> FastAPI:
+    limits = Limits(queue=settings.queue, deadline_s=settings.deadline_ms / 1000)
+    return create_app(settings.index, settings.model, limits, settings.runtime)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +15,15 @@ import indexer
 from indexer.collection import Collection
 from indexer.errors import PassagesError
 from indexer.lock import LockedError
-from indexer.search import Query, search
+from indexer.question import parse
+from indexer.runtimes import Kind
+from indexer.search import Answer, Query, search
 from indexer.sync import Sync
+from service.admission import DEFAULT_LIMITS, Admission, Limits
+from service.contract import search_response
+from service.metrics import Metrics
 from service.problems import NotReadyError, StartError
+from service.recall import LiveRecall
 
 log = logging.getLogger(__name__)
 MAX_WRITERS = 4  # requests that write or wait for their turn
@@ -25,8 +33,11 @@ SEEDS = Path(indexer.__file__).resolve().parent.parent / "seeds"
 class Service:
     """Starts at once; ``ready`` is set when questions can be answered. ``failure`` says why it never will be."""
 
-    def __init__(self, index: Path, model: str) -> None:
-        self.index, self._model = index, model
+    def __init__(self, index: Path, model: str, limits: Limits = DEFAULT_LIMITS, runtime: Kind = "auto") -> None:
+        self.index, self._model, self._runtime = index, model, runtime
+        self.admission, self.metrics = Admission(limits), Metrics()
+        self.recall = LiveRecall(lambda: self.admission.admitted > 0)
+        self._watch()
         self._writers = threading.BoundedSemaphore(MAX_WRITERS)
         self.ready = threading.Event()
         self.failure: str | None = None
@@ -57,19 +68,41 @@ class Service:
         finally:
             self._writers.release()
 
+    def rendered(self, query: Query, answer: Answer) -> bytes:
+        """The answer as JSON; it is counted, and its question may be repeated to measure recall."""
+        began = time.perf_counter()
+        body = search_response(answer).model_dump_json().encode()
+        self.metrics.answered(answer, time.perf_counter() - began)
+        if not answer.exact:
+            self.recall.offer(self.collection.encoder.question(parse(query.question).text).pooled[0])  # which is remembered
+        return body
+
     def start(self) -> None:
         """Open the collection in a thread of its own."""
         threading.Thread(target=self._start, name="start", daemon=True).start()
 
     def close(self) -> None:
         """Let go of the index."""
+        self.recall.stop()
         if self._collection is not None:
             self._collection.close()
 
+    def _watch(self) -> None:
+        watch = self.metrics.watch
+        watch("requests_admitted", "Requests that are worked on or wait.", lambda: self.admission.admitted)
+        watch("ready", "1 when questions are answered.", lambda: float(self.ready.is_set()))
+        watch("recall_at_10", "Of the nearest vectors, repeated exactly; NaN before the first.", lambda: self._recall("at_10"))
+        watch("recall_at_10_low", "The low end of its 95 % interval.", lambda: self._recall("low"))
+        watch("recall_at_10_high", "The high end of its 95 % interval.", lambda: self._recall("high"))
+
+    def _recall(self, what: str) -> float:
+        return float(getattr(self.recall.measured, what, math.nan))
+
     def _start(self) -> None:
         try:
-            self._collection = Collection(self.index, self._model, create=True)
+            self._collection = Collection(self.index, self._model, create=True, runtime=self._runtime)
             _seed(self._collection)
+            self._collection.encoder.warm()
             search(self._collection, Query("is everything loaded?", limit=1))  # so that no user's question pays for it
         except PassagesError as error:
             self.failure = str(error)
@@ -78,6 +111,7 @@ class Service:
             self.failure = "the service could not start; its log says why"
             log.exception("not ready")
         else:
+            self.recall.start(self._collection)
             self.ready.set()
 
 

@@ -4,7 +4,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,21 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+import indexer
+from indexer.collection import Collection
+from indexer.encoder import Encoded, Encoder
 from indexer.lock import WriterLock
 from indexer.models import DEFAULT_MODEL
+from indexer.runtimes import Batch, Output, Runtime
+from service.admission import DEFAULT_LIMITS, Limits
 from service.app import create_app
 
 QUESTION = "Who will host the next ministerial meeting?"
 SAUDI = "The Coalition welcomes Saudi Arabia’s announcement to host the next Ministerial Meeting of the Global Coalition."
 
 
-def started(index: Path, model: str = DEFAULT_MODEL) -> Iterator[TestClient]:
-    with TestClient(create_app(index, model), raise_server_exceptions=False) as client:
+def started(index: Path, model: str = DEFAULT_MODEL, limits: Limits = DEFAULT_LIMITS) -> Iterator[TestClient]:
+    with TestClient(create_app(index, model, limits), raise_server_exceptions=False) as client:
         until = time.monotonic() + 60
         while client.get("/v1/status").json()["state"] == "starting" and time.monotonic() < until:
             time.sleep(0.05)
@@ -352,10 +357,126 @@ def test_a_service_that_cannot_start_lives_but_is_not_ready_and_says_why(tmp_pat
 def test_the_contract_has_examples_and_names_every_route(client: TestClient) -> None:
     api = client.get("/openapi.json").json()
     assert set(api["paths"]) == {
-        "/v1/search", "/v1/explain", "/v1/passages/{passage_id}", "/v1/passages/{passage_id}/similar",
-        "/v1/documents/{document_id}", "/v1/status", "/livez", "/readyz",
+        "/v1/search", "/v1/search/batch", "/v1/explain", "/v1/passages/{passage_id}", "/v1/passages/{passage_id}/similar",
+        "/metrics", "/v1/documents/{document_id}", "/v1/status", "/livez", "/readyz",
     }  # fmt: skip
     assert api["components"]["schemas"]["SearchRequest"]["properties"]["question"]["examples"]
     docs = (Path(__file__).parent.parent / "docs" / "http.md").read_text(encoding="utf-8")
     for path in api["paths"]:
         assert path.split("{")[0] in docs, f"{path} is not in docs/http.md"
+
+
+# --- many at once -------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_answers_each_question_as_it_is_answered_alone(client: TestClient) -> None:
+    searches: list[dict[str, Any]] = [
+        {"question": QUESTION, "limit": 2},
+        {"question": "Which countries fight in Iraq and Syria?", "explain": True},
+        {"question": "What colour is a banana?", "min_score": 0.9},
+        {"question": QUESTION, "filter": {"kind": "letter"}},
+    ]
+    response = client.post("/v1/search/batch", json={"searches": searches})
+    assert response.status_code == 200, response.text
+    answers = response.json()["answers"]
+    assert [answer["question"] for answer in answers] == [one["question"] for one in searches]
+    for one, answer in zip(searches, answers, strict=True):
+        alone = ask(client, **one)
+        assert [row["id"] for row in answer["results"]] == [row["id"] for row in alone["results"]]
+        assert answer["verdict"] == alone["verdict"]
+    assert ("stages" in answers[1], "stages" in answers[0]) == (True, False)
+
+
+def test_the_questions_of_a_batch_are_encoded_together(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    encoder = client.app.state.service.collection.encoder  # type: ignore[attr-defined]
+    one: Callable[[Runtime, Batch], Output] = type(encoder.runtime).one
+
+    def record(self: Runtime, batch: Batch) -> Output:
+        sizes.append(len(batch.ids))
+        return one(self, batch)
+
+    monkeypatch.setattr(type(encoder.runtime), "one", record)
+    searches = [{"question": f"Who is number {number}?"} for number in range(7)]
+    assert client.post("/v1/search/batch", json={"searches": searches}).status_code == 200
+    assert sizes == [8]
+
+
+@pytest.mark.parametrize(
+    ("searches", "said"),
+    [
+        ([], "searches: "),
+        ([{"question": "who?"}, {"question": " "}], "searches.1: the question is empty"),
+        ([{"question": "who?"}, {"question": "why?", "limit": 0}], "searches.1.limit: "),
+        ([{"question": "who?"}] * 65, "searches: "),
+    ],
+)
+def test_a_batch_with_a_bad_question_is_refused_and_says_which(client: TestClient, searches: list[Any], said: str) -> None:
+    assert said in problem(client.post("/v1/search/batch", json={"searches": searches}), 422)
+
+
+def test_status_names_the_runtime_and_its_accuracy(client: TestClient) -> None:
+    runtime = client.get("/v1/status").json()["runtime"]
+    assert runtime["name"].startswith(("OpenVINO", "torch"))
+    assert 0.999 <= runtime["accuracy"] <= 1
+
+
+def test_metrics_count_questions_and_time_each_stage_and_hold_no_text(client: TestClient) -> None:
+    def numbers() -> dict[str, float]:
+        response = client.get("/metrics")
+        assert response.headers["content-type"].startswith("text/plain")
+        assert "banana" not in response.text
+        lines = [line for line in response.text.splitlines() if not line.startswith("#")]
+        return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
+
+    ask(client, question="What colour is a banana?")
+    before = numbers()
+    answer = ask(client, question="What colour is another banana?")
+    after = numbers()
+    of_verdict = f'passages_questions_total{{verdict="{answer["verdict"]}"}}'
+    assert after[of_verdict] == before[of_verdict] + 1
+    for stage in ("encode", "candidates", "maxsim", "results", "render"):
+        count = f'passages_stage_seconds_count{{stage="{stage}"}}'
+        assert after[count] == before[count] + 1
+        seconds = f'passages_stage_seconds_sum{{stage="{stage}"}}'
+        assert 0 < after[seconds] - before[seconds] < 5
+    assert after["passages_ready"] == 1
+    assert math.isnan(after["passages_recall_at_10"])  # the search is exact
+
+
+@pytest.fixture
+def crowded(tmp_path: Path) -> Iterator[TestClient]:
+    """An application that works on one request, lets one wait, and takes a second for none."""
+    yield from started(tmp_path / "index", limits=Limits(threads=1, queue=1, deadline_s=1))
+
+
+def test_a_crowd_is_served_in_turn_or_told_to_come_again(crowded: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    search = indexer.search
+
+    def slow(collection: Collection, query: indexer.Query) -> indexer.Answer:
+        time.sleep(0.3)
+        return search(collection, query)
+
+    monkeypatch.setattr(indexer, "search", slow)
+    with ThreadPoolExecutor(8) as threads:
+        responses = list(threads.map(lambda n: crowded.post("/v1/search", json={"question": f"Who is {n}?"}), range(8)))
+    served = [one for one in responses if one.status_code == 200]
+    assert len(served) >= 2
+    for one in responses:
+        if one not in served:
+            assert "ask again" in problem(one, 503)
+            assert int(one.headers["retry-after"]) > 0
+    assert crowded.post("/v1/search", json={"question": "And now?"}).status_code == 200
+    assert 'passages_turned_away_total{reason="busy"}' in crowded.get("/metrics").text
+
+
+def test_a_question_that_takes_too_long_is_ended(crowded: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    encode = Encoder.question
+
+    def slow(self: Encoder, text: str) -> Encoded:
+        time.sleep(1.2)
+        return encode(self, text)
+
+    monkeypatch.setattr(Encoder, "question", slow)
+    assert "no answer within" in problem(crowded.post("/v1/search", json={"question": "Who is slow?"}), 503)
+    assert 'passages_turned_away_total{reason="deadline"} 1.0' in crowded.get("/metrics").text

@@ -1,0 +1,96 @@
+"""Live recall: some of the questions that were asked are searched again, exactly, when nobody waits.
+
+Only vectors of questions are kept, in memory, and few of them. What it costs is bounded: ``SHARE`` of one core's time.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.collection import Collection
+from indexer.errors import PassagesError
+
+COUNT = 10
+SHARE = 0.01
+_KEPT = 32  # questions that wait to be repeated; the oldest give way
+_PAUSE_S = 0.5
+
+Floats = npt.NDArray[np.float32]
+log = logging.getLogger(__name__)
+
+
+class Recall(NamedTuple):
+    """The share ``at_10`` of the nearest vectors that were found, its 95 % interval, and of how many ``questions``."""
+
+    at_10: float
+    low: float
+    high: float
+    questions: int
+
+
+class LiveRecall:
+    """Repeats questions in a thread of its own, while ``is_busy`` says that nobody waits."""
+
+    def __init__(self, is_busy: Callable[[], bool]) -> None:
+        self._is_busy = is_busy
+        self._waiting: deque[Floats] = deque(maxlen=_KEPT)
+        self._found = self._questions = 0
+        self._stopped = threading.Event()
+
+    @property
+    def measured(self) -> Recall | None:
+        """What was measured since the start; None before the first question."""
+        if not self._questions:
+            return None
+        low, high = _interval(self._found, COUNT * self._questions)
+        return Recall(round(self._found / (COUNT * self._questions), 4), round(low, 4), round(high, 4), self._questions)
+
+    def offer(self, question: Floats) -> None:
+        """A question that was asked, its pooled vector float32 [d]; it may be repeated later."""
+        self._waiting.append(question)
+
+    def start(self, collection: Collection) -> None:
+        """Begin to repeat what is offered."""
+        threading.Thread(target=self._run, args=(collection,), name="recall", daemon=True).start()
+
+    def stop(self) -> None:
+        """Repeat no more."""
+        self._stopped.set()
+
+    def _run(self, collection: Collection) -> None:
+        began, spent = time.monotonic(), 0.0
+        while not self._stopped.wait(_PAUSE_S):
+            if self._waiting and not self._is_busy() and spent <= SHARE * (time.monotonic() - began):
+                before = time.thread_time()
+                try:
+                    self._repeat(collection, self._waiting.pop())
+                except PassagesError as error:  # the index may be gone or damaged, which searches tell
+                    log.warning("recall is not measured: %s", error)
+                spent += time.thread_time() - before
+
+    def _repeat(self, collection: Collection, question: Floats) -> None:
+        with collection.view() as view:
+            vectors = view.vectors
+        if vectors.exact or not len(vectors):
+            return
+        near = vectors.nearest(question, COUNT).keys
+        exact = vectors.exact_nearest(question, COUNT).keys
+        self._found += len(np.intersect1d(near, exact)) + COUNT - len(exact)
+        self._questions += 1
+
+
+def _interval(found: int, of: int, z: float = 1.96) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share (Wilson 1927)."""
+    share, square = found / of, z * z / of
+    middle = (share + square / 2) / (1 + square)
+    half = z / (1 + square) * math.sqrt(share * (1 - share) / of + square / (4 * of))
+    return max(0.0, middle - half), min(1.0, middle + half)
