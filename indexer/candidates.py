@@ -17,7 +17,7 @@ import numpy.typing as npt
 from indexer.errors import PassagesError
 from indexer.ranking import SIGNALS, Readings, score, signals
 from indexer.reading import Question
-from indexer.records import Candidate, Keys
+from indexer.records import Candidate, Candidates, Keys
 from indexer.snapshot import Snapshot
 from indexer.tokens import TokenSignals
 from indexer.tokens import signals as token_signals
@@ -116,8 +116,7 @@ class Ranker(NamedTuple):
     def scored(self, keys: Sequence[int], near: Sequence[int] = (), matching: Sequence[int] = ()) -> list[Scored]:
         """These passages, best first; those that the commit lacks are left out."""
         with self.stages.timed("read"):
-            read = self.snapshot.candidates(keys)
-        found = [read[key] for key in keys if key in read]
+            found = self.snapshot.candidates(keys)
         readings, held = self._readings(found)
         with self.stages.timed("rank"):
             values = signals(readings, self.question.readable)
@@ -127,7 +126,7 @@ class Ranker(NamedTuple):
             second = {key: rank for rank, key in enumerate(matching, 1)}
             scored = [
                 Scored(one, scores[at], rows[at], held[at], Ranks(first.get(one.key), second.get(one.key)))
-                for at, one in enumerate(found)
+                for at, one in enumerate(found.split())
             ]
             return sorted(scored, key=lambda row: (-row.score, row.candidate.id))
 
@@ -140,8 +139,8 @@ class Ranker(NamedTuple):
             matching = self.words.matching(self.question.groups, self.question.rarity, count, self.allowed)
         return near.tolist(), matching.tolist()
 
-    def _readings(self, found: Sequence[Candidate]) -> tuple[Readings, npt.NDArray[np.bool_]]:
-        keys = np.fromiter((one.key for one in found), np.int64, len(found))
+    def _readings(self, found: Candidates) -> tuple[Readings, npt.NDArray[np.bool_]]:
+        keys = np.fromiter((key for key, *_ in found.named), np.int64, len(found.named))
         with self.stages.timed("cosines"):
             cosines = np.clip(self.vectors.cosines(self.question.tokens.pooled, keys), -1, 1)
         with self.stages.timed("words"):
@@ -151,15 +150,14 @@ class Ranker(NamedTuple):
             tokens = self._tokens(found)
         return Readings(cosines, tokens.maxsim, tokens.sentence, words, coverage.astype(np.float32)), held
 
-    def _words(self, found: Sequence[Candidate]) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    def _words(self, found: Candidates) -> tuple[Floats, npt.NDArray[np.bool_]]:
         """BM25 over its possible maximum, float32 [n], and which words each passage holds, bool [n, w]."""
-        lengths = np.fromiter((len(one.terms) for one in found), np.int64, len(found))
-        codes = np.concatenate([one.terms for one in found]) if found else np.empty(0, np.uint32)
-        scores, held = bm25(codes, lengths, self.question.groups, self.question.rarity, self.words.mean_length)
-        return scores / max(possible(self.question.rarity), 1e-9), held
+        groups, rarity = self.question.groups, self.question.rarity
+        scores, held = bm25(found.terms, found.lengths, groups, rarity, self.words.mean_length)
+        return scores / max(possible(rarity), 1e-9), held
 
-    def _tokens(self, found: Sequence[Candidate]) -> TokenSignals:
+    def _tokens(self, found: Candidates) -> TokenSignals:
         if "tokens" in self.readings:
-            return token_signals(self.question.tokens, [one.tokens for one in found])
-        nothing = np.zeros(len(found), np.float32)
+            return token_signals(self.question.tokens, found.tokens)
+        nothing = np.zeros(len(found.named), np.float32)
         return TokenSignals(nothing, nothing)

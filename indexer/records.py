@@ -11,7 +11,7 @@ from indexer.documents import Document
 from indexer.passages import Passage
 from indexer.sentences import Span
 from indexer.terms import Codes
-from indexer.tokens import NO_TOKENS, TokenCodes
+from indexer.tokens import NO_TOKENS, TokenBlock, TokenCodes
 
 Keys = npt.NDArray[np.int64]
 NO_TERMS: Codes = np.empty(0, np.uint32)
@@ -79,6 +79,22 @@ class Candidate(NamedTuple):
     input: bytes
     terms: Codes
     tokens: TokenCodes
+
+
+class Candidates(NamedTuple):
+    """What ranking reads of n passages: of each its key, id, content and input (see :class:`Candidate`); the ``terms`` of one
+    after the other, of which each has ``lengths`` int64 [n]; and their tokens."""
+
+    named: list[tuple[int, str, bytes, bytes]]
+    terms: Codes
+    lengths: npt.NDArray[np.int64]
+    tokens: TokenBlock
+
+    def split(self) -> list[Candidate]:
+        """Each passage's own, sharing memory."""
+        ends = np.cumsum(self.lengths).tolist()
+        rows = zip(self.named, [0, *ends], ends, self.tokens.split(), strict=False)
+        return [Candidate(*named, self.terms[a:b], tokens) for named, a, b, tokens in rows]
 
 
 class Copy(NamedTuple):

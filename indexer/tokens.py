@@ -39,6 +39,23 @@ class TokenCodes(NamedTuple):
     norms: npt.NDArray[np.float16]
 
 
+class TokenBlock(NamedTuple):
+    """The tokens of n passages, one passage after the other: as in :class:`TokenCodes`, with how many tokens, int64 [n], and
+    how many sentences, int64 [n], each has."""
+
+    codes: Bytes
+    places: Places
+    norms: npt.NDArray[np.float16]
+    lengths: npt.NDArray[np.int64]
+    sentences: npt.NDArray[np.int64]
+
+    def split(self) -> list[TokenCodes]:
+        """Each passage's own, sharing memory."""
+        ends, last = np.cumsum(self.lengths).tolist(), np.cumsum(self.sentences).tolist()
+        bounds = zip([0, *ends], ends, [0, *last], last, strict=False)
+        return [TokenCodes(self.codes[a:b], self.places[a:b], self.norms[c:d]) for a, b, c, d in bounds]
+
+
 class QuestionTokens(NamedTuple):
     """A question's m tokens: ``vectors`` float32 [m, d] of unit length, their ``weights`` float32 [m], which are not negative
     and sum to 1, and the ``pooled`` vector float32 [d]."""
@@ -90,12 +107,26 @@ def similarities(codes: Bytes, questions: Floats) -> Floats:
     return found
 
 
-def signals(question: QuestionTokens, passages: Sequence[TokenCodes]) -> TokenSignals:
+def joined(codes: Sequence[bytes], places: Sequence[bytes], norms: Sequence[bytes]) -> TokenBlock:
+    """The tokens of passages from their bytes, as the catalog stores them: little-endian."""
+    at = np.frombuffer(b"".join(places), "<u2")
+    flat = np.frombuffer(b"".join(codes), np.uint8)
+    lengths = np.fromiter(map(len, places), np.int64, len(places)) // 2
+    count = np.fromiter(map(len, norms), np.int64, len(norms)) // 2
+    return TokenBlock(
+        flat.reshape(len(at), -1) if len(at) else NO_TOKENS.codes, at, np.frombuffer(b"".join(norms), "<f2"), lengths, count
+    )
+
+
+def signals(question: QuestionTokens, passages: TokenBlock) -> TokenSignals:
     """The token signals of n passages; 0 for one without tokens, and a ``sentence`` of -1 for one without any of its own."""
-    there = [number for number, one in enumerate(passages) if len(one.places)]
-    maxsim, sentence = np.zeros(len(passages), np.float32), np.zeros(len(passages), np.float32)
-    if there:
-        maxsim[there], sentence[there] = _signals(question, [passages[number] for number in there])
+    there = np.flatnonzero(passages.lengths)
+    maxsim, sentence = np.zeros(len(passages.lengths), np.float32), np.zeros(len(passages.lengths), np.float32)
+    if len(there):
+        found = similarities(passages.codes, np.vstack([question.vectors, question.pooled]))
+        firsts = (np.cumsum(passages.lengths) - passages.lengths)[there]
+        maxsim[there] = np.maximum.reduceat(found[:, :-1], firsts) @ question.weights
+        sentence[there] = _nearest_sentence(found[:, -1], firsts, passages)
     return TokenSignals(maxsim, sentence)
 
 
@@ -112,25 +143,18 @@ def sentence_scores(question: QuestionTokens, passage: TokenCodes, spans: Sequen
     return scores
 
 
-def _signals(question: QuestionTokens, passages: Sequence[TokenCodes]) -> TokenSignals:
-    found = similarities(np.concatenate([one.codes for one in passages]), np.vstack([question.vectors, question.pooled]))
-    firsts = _starts([len(one.places) for one in passages])
-    best = np.maximum.reduceat(found[:, :-1], firsts)
-    return TokenSignals(best @ question.weights, _nearest_sentence(found[:, -1], firsts, passages))
-
-
-def _nearest_sentence(near: Floats, firsts: npt.NDArray[np.int64], passages: Sequence[TokenCodes]) -> Floats:
+def _nearest_sentence(near: Floats, firsts: npt.NDArray[np.int64], passages: TokenBlock) -> Floats:
     """Each passage's greatest cosine of a sentence; ``near`` float32 [t] are its tokens' inner products with the question.
 
     -1 for a passage without a token of its own.
     """
-    begins = np.concatenate([one.places for one in passages]) >= _BEGINS
+    begins = passages.places >= _BEGINS
     is_first = np.zeros(len(begins), dtype=bool)
     is_first[firsts] = True
     runs = np.flatnonzero(begins | is_first)  # a run is a sentence, or the context before the first one
     cosines = np.full(len(runs), -1, np.float32)
     sums = np.add.reduceat(near, runs)[begins[runs]]
-    cosines[begins[runs]] = sums / np.concatenate([one.norms for one in passages]).astype(np.float32)
+    cosines[begins[runs]] = sums / passages.norms.astype(np.float32)
     return np.asarray(np.maximum.reduceat(cosines, np.searchsorted(runs, firsts)), np.float32)
 
 
@@ -139,10 +163,6 @@ def _norms(bits: npt.NDArray[np.bool_], firsts: npt.NDArray[np.int64]) -> npt.ND
         return np.empty(0, np.float16)
     sums = np.add.reduceat(np.where(bits, 1.0, -1.0), firsts) / np.sqrt(bits.shape[1])
     return np.asarray(np.maximum(np.linalg.norm(sums, axis=1), 1e-3), np.float16)
-
-
-def _starts(lengths: Sequence[int]) -> npt.NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
 
 
 NO_TOKENS = TokenCodes(np.empty((0, 0), np.uint8), np.empty(0, np.uint16), np.empty(0, np.float16))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,18 @@ from hypothesis import strategies as st
 from indexer.encoder import Encoder, PassageInput
 from indexer.passages import PASSAGE_CHARS
 from indexer.sentences import sentences
-from indexer.tokens import NO_TOKENS, Floats, QuestionTokens, TokenCodes, compress, sentence_scores, signals, similarities
+from indexer.tokens import (
+    NO_TOKENS,
+    Floats,
+    QuestionTokens,
+    TokenBlock,
+    TokenCodes,
+    compress,
+    joined,
+    sentence_scores,
+    signals,
+    similarities,
+)
 
 BEGINS, CONTEXT = 1 << 15, (1 << 15) - 1  # a sentence begins with the token; the token has no place
 ODD = 20  # dimensions: not a whole number of bytes
@@ -26,6 +38,17 @@ def decoded(codes: TokenCodes, dimension: int) -> Floats:
     """The coded tokens as vectors of unit length, float32 [t, d]."""
     bits = np.unpackbits(codes.codes, axis=1, bitorder="little")[:, :dimension]
     return np.asarray((2.0 * bits - 1) / np.sqrt(dimension), np.float32)
+
+
+def block(passages: Sequence[TokenCodes]) -> TokenBlock:
+    """Passages as the catalog gives them: from bytes, in one block."""
+    made = joined(
+        [one.codes.tobytes() for one in passages], [one.places.tobytes() for one in passages],
+        [one.norms.tobytes() for one in passages],
+    )  # fmt: skip
+    for one, again in zip(passages, made.split(), strict=True):
+        assert [part.tobytes() for part in one] == [part.tobytes() for part in again]
+    return made
 
 
 def question(vectors: Floats, weights: list[float]) -> QuestionTokens:
@@ -100,7 +123,7 @@ def test_signals_of_any_passages_equal_one_plain_computation_each(samples: list[
     random = np.random.default_rng(seed)
     asked = random_question(random)
     vectors = [sample.vectors(random) for sample in samples]
-    found = signals(asked, [sample.coded(some) for sample, some in zip(samples, vectors, strict=True)])
+    found = signals(asked, block([sample.coded(some) for sample, some in zip(samples, vectors, strict=True)]))
     expected = [sample.expected(some, asked) for sample, some in zip(samples, vectors, strict=True)]
     np.testing.assert_allclose(found.maxsim, [maxsim for maxsim, _ in expected], atol=1e-5)
     np.testing.assert_allclose(found.sentence, [sentence for _, sentence in expected], atol=2e-3)  # the norm is a 16-bit float
@@ -110,7 +133,7 @@ def test_only_the_context_is_met_but_is_no_sentence() -> None:
     right, left = np.array([[1] * 8, [-1] * 8], np.float32) / np.sqrt(8).astype(np.float32)
     context = compress(right[None], np.array([[-1, -1]], np.int32), "")
     one_token = compress(left[None], np.array([[0, 1]], np.int32), "x")
-    found = signals(QuestionTokens(right[None], np.ones(1, np.float32), right), [context, NO_TOKENS, one_token])
+    found = signals(QuestionTokens(right[None], np.ones(1, np.float32), right), block([context, NO_TOKENS, one_token]))
     assert found.maxsim.tolist() == pytest.approx([1, 0, -1], abs=1e-6)
     assert found.sentence.tolist() == pytest.approx([-1, 0, -1], abs=1e-3)
 
@@ -155,7 +178,7 @@ def test_signals_equal_a_plain_computation(encoder: Encoder) -> None:
     for one in (NEAR, FAR):
         codes = coded(encoder, one)
         vectors = decoded(codes, 384)
-        found = signals(tokens, [codes])
+        found = signals(tokens, block([codes]))
         maxsim = float((vectors @ tokens.vectors.T).max(axis=0) @ tokens.weights)
         assert found.maxsim[0] == pytest.approx(maxsim, abs=1e-5)
         starts = encoder.passages([one]).offsets[0][:, 0]
@@ -168,12 +191,12 @@ def test_signals_do_not_depend_on_the_other_passages(encoder: Encoder) -> None:
     asked = encoder.question("Who built the ships?")
     tokens = question(asked.tokens[0], [1 / len(asked.tokens[0])] * len(asked.tokens[0]))
     near, far = coded(encoder, NEAR), coded(encoder, FAR)
-    together = signals(tokens, [far, NO_TOKENS, near, far])
-    alone = signals(tokens, [near])
+    together = signals(tokens, block([far, NO_TOKENS, near, far]))
+    alone = signals(tokens, block([near]))
     assert (together.maxsim[2], together.sentence[2]) == pytest.approx((alone.maxsim[0], alone.sentence[0]), abs=1e-6)
     assert (together.maxsim[1], together.sentence[1]) == (0, 0)
     assert together.maxsim[2] > together.maxsim[0]
-    assert signals(tokens, []).maxsim.shape == (0,)
+    assert signals(tokens, block([])).maxsim.shape == (0,)
 
 
 def test_signs_order_passages_as_floats_do(encoder: Encoder) -> None:
@@ -183,7 +206,7 @@ def test_signs_order_passages_as_floats_do(encoder: Encoder) -> None:
     tokens = QuestionTokens(asked.tokens[0], weights, asked.pooled[0])
     encoded = encoder.passages([PassageInput("", text) for text in texts])
     floats = [float((vectors @ tokens.vectors.T).max(axis=0).mean()) for vectors in encoded.tokens]
-    signs = signals(tokens, [coded(encoder, PassageInput("", text)) for text in texts]).maxsim
+    signs = signals(tokens, block([coded(encoder, PassageInput("", text)) for text in texts])).maxsim
     assert np.argsort(signs).tolist() == np.argsort(floats).tolist()
 
 
@@ -201,7 +224,7 @@ def test_a_few_real_texts_are_in_the_same_order_by_signs_as_by_floats(encoder: E
     found = encoder.question(asked)
     tokens = question(found.tokens[0], [1 / len(found.tokens[0])] * len(found.tokens[0]))
     floats = [float((vectors @ tokens.vectors.T).max(axis=0).mean()) for vectors in encoder.passages(bare(texts)).tokens]
-    signs = signals(tokens, [coded(encoder, one) for one in bare(texts)]).maxsim
+    signs = signals(tokens, block([coded(encoder, one) for one in bare(texts)])).maxsim
     assert np.argsort(signs).tolist() == np.argsort(floats).tolist()
     assert np.corrcoef(signs, floats)[0, 1] > 0.95
 
