@@ -23,6 +23,7 @@ from eval.client import Address, Client, Reply, address_of, post
 from eval.errors import EvalError
 from eval.load import Asking, Plan, Target, distinct
 from eval.loops import Outcome, Run, arrivals, closed_loop, open_loop, summary
+from eval.report import page
 from eval.serving import Served, running
 from eval.sets import read_set
 from indexer import DEFAULT_MODEL
@@ -95,10 +96,8 @@ def test_waiting_counts_from_when_a_question_was_due() -> None:
         return await open_loop(Slow(0.05), [b""] * 5, [0.0] * 5)
 
     took = sorted(one.took_ms for one in asyncio.run(ask()).outcomes)
-    # All five are due at once and answered one after the other: the last waited for four.
-    assert took[0] == pytest.approx(50, abs=30)
-    assert took[-1] >= 250
-    assert all(later - earlier > 30 for earlier, later in pairwise(took))
+    # All five are due at once and answered one after the other: the last waited for four. Timers may be a millisecond early.
+    assert all(one > 50 * turn - 2 for turn, one in enumerate(took, 1))
 
 
 def test_a_late_generator_does_not_shorten_waiting() -> None:
@@ -209,7 +208,8 @@ def replies_of(*connections: bytes | None) -> list[Reply | str]:
                 found.append(await client.ask(post(address, "?")))
             except OSError as error:
                 found.append(str(error))
-            await asyncio.sleep(0.02)  # until the end of the connection is seen
+            while not all(connection.closed for connection in client._idle):  # until the end of the connection is seen
+                await asyncio.sleep(0.005)
         client.close()
         server.close()
         return found
@@ -247,6 +247,19 @@ def test_an_address_that_cannot_be_asked_is_an_error(url: str) -> None:
 def test_an_ipv6_address_keeps_its_brackets() -> None:
     assert address_of("http://[::1]:80/") == Address("::1", 80)
     assert b"Host: [::1]:80\r\n" in post(Address("::1", 80), "?")
+
+
+# The page
+
+
+def test_the_report_shows_load() -> None:
+    closed = {"clients": 4} | summary(Run([*outcomes(10, 10), Outcome("503", True, 1.0), Outcome("500", False, 1.0)], 2.0))
+    nothing = {"share": 1.2, "arriving_per_second": 6.0} | summary(Run([Outcome("timeout", False, 1.0)], 2.0))
+    start = {"ready_s": 7.5, "first_ms": 31.0}
+    text = page([{"what": "load", "set": "s", "passages": 9, "start": start, "closed": [closed], "open": [nothing]}])
+    assert "<td>4 clients</td><td>4</td><td>1.0</td><td>10.0</td><td>10.0</td><td>10.0</td><td>1</td><td>1</td>" in text
+    assert "<td>120%: 6.0 arrive a second</td><td>1</td><td>0.0</td><td></td>" in text
+    assert "the first question took 31.0 ms, 7.5 s after the start" in text
 
 
 # The server

@@ -38,7 +38,7 @@ Questions = Annotated[int, typer.Option(min=1, metavar="N", help="Questions in e
 
 
 class Exported(NamedTuple):
-    """What our index holds: texts and places of its passages by their ids; ``index_s`` as in :class:`~eval.peers.rounds.System`."""
+    """What our index holds: texts and places of its passages by their ids, and the seconds it was made in, if it was now."""
 
     texts: Mapping[str, str]
     places: Mapping[str, Hit]

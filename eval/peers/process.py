@@ -36,6 +36,7 @@ class Peer:
         self.name, self.version = name, ""
         self.index_s: float | None = None
         self._limit_s, self._is_late = limit_s, False
+        self._given: frozenset[str] = frozenset()
         python = venvs.resolve() / name / "bin" / "python"
         if not python.exists():
             raise PeerError("it has no environment here; make peers makes one")
@@ -55,6 +56,7 @@ class Peer:
     def index(self, passages: Mapping[str, str], limit: int) -> None:
         """Give it the texts by id; it notes the seconds until they were searchable, and its version."""
         records = [{"id": key, "text": text} for key, text in passages.items()]
+        self._given = frozenset(passages)
         reply = self._exchange({"passages": records, "limit": limit})
         try:
             self.index_s, self.version = float(reply["index_s"]), str(reply["version"])
@@ -69,7 +71,9 @@ class Peer:
         except (KeyError, TypeError, ValueError) as error:
             raise PeerError(f"what it found is not understood: {error!r}") from error
         if not len(asked.took_ms) == len(asked.found) == len(questions):
-            raise PeerError(f"it answered {len(asked.found)} of {len(questions)} questions")
+            raise PeerError(f"it gave not one time and one list for each of {len(questions)} questions")
+        if strange := next((one for ids in asked.found for one in ids if one not in self._given), None):
+            raise PeerError(f"it found a passage that it was not given: {strange}")
         return asked
 
     def close(self) -> None:
