@@ -1,7 +1,7 @@
 """An HTTP client for load: questions over kept-alive connections, many at once on one thread.
 
 Written by hand because the generator shares the server's cores: framing a POST and finding a body's end is all it needs,
-and costs a fraction of a full client's CPU time (docs/evaluation.md has the figures).
+and costs a thirtieth of a full client's CPU time (docs/evaluation.md has the figures).
 """
 
 from __future__ import annotations
