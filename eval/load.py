@@ -169,7 +169,7 @@ async def _measure(found: Target, judged: JudgedSet, plan: Plan, told: Told) -> 
         await asking.clients(2, WARM_UP)
         closed, arriving = [], []
         for clients in plan.clients:
-            closed.append(await asking.clients(clients, plan.questions))
+            closed.append(await asking.clients(clients, max(plan.questions, clients)))  # else some would have nothing to ask
             told("asking", len(closed), steps)
         most = max(one["per_second"] for one in closed)
         for share in SHARES if most else ():  # without an answer there is no throughput to take a share of
