@@ -13,11 +13,13 @@ from indexer.collection import Collection
 from indexer.documents import Document
 from indexer.errors import PassagesError
 from indexer.explain import Explanation, explain, similar
+from indexer.fastscan import FastScanIndex
 from indexer.ingest import put, reindex, remove
 from indexer.models import DEFAULT_MODEL
 from indexer.ranking import READINGS, SIGNALS
 from indexer.search import Answer, Query, Result, search
 from indexer.sync import Summary, Sync
+from indexer.vectors import ExactIndex, VectorIndex
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -26,12 +28,15 @@ __all__ = [
     "Answer",
     "Collection",
     "Document",
+    "ExactIndex",
     "Explanation",
+    "FastScanIndex",
     "PassagesError",
     "Query",
     "Result",
     "Summary",
     "Sync",
+    "VectorIndex",
     "explain",
     "put",
     "reindex",
