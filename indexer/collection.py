@@ -15,9 +15,9 @@ from indexer.lock import WriterLock
 from indexer.models import DEFAULT_MODEL, ModelError, locate
 from indexer.schema import CatalogError
 from indexer.snapshot import Snapshot
-from indexer.vectorfiles import VECTORS_FILE
+from indexer.vectorfiles import VECTORS_FILE, Record
 from indexer.vectors import VectorIndex
-from indexer.vectorstate import VectorState, fold_state, follow_state
+from indexer.vectorstate import VectorState, fold_state, follow_state, trusted_record
 from indexer.words import WORDS_FILE, Words, fold, open_words
 
 # Passages whose words are in memory, from where on it is worth looking whether they lie on disk by now.
@@ -63,6 +63,8 @@ class Collection:
         self.lock = WriterLock(folder)
         self._encoder = encoder
         self._derived: _Derived | None = None
+        self._verified: Record | None = None  # files that this process found good, or not
+        self._refused: Record | None = None
         self._loading, self._refreshing = threading.Lock(), threading.Lock()
 
     @property
@@ -134,23 +136,26 @@ class Collection:
     def fold_vectors(self, at_least: int = 1) -> None:
         """Move what is newest, if that is ``at_least`` so many passages, into the files of vectors, and what was deleted out of
         them, once there are enough passages to need files. The caller holds the writer lock. Only speed depends on it."""
-        with self.catalog.read() as snapshot:  # not a view: who only writes needs no vectors in memory
+        with self.catalog.read() as snapshot:
+            self._verified = trusted_record(self.folder, snapshot, self._verified, self._refused)
+            folded = fold_state(self.folder, snapshot, self._verified, at_least)
             contract = snapshot.contract
-            folded = fold_state(self.folder, snapshot, contract, at_least) if contract else None
         if folded is None:
             return
+        self._verified = folded.tried
         with self._refreshing:
             if self._derived and self._derived.contract == contract and self._derived.generation == folded.generation:
                 self._derived = self._derived._replace(vectors=folded)
 
     def check_vectors(self) -> bool:
-        """Whether the mapped vectors are what was written; if not, they are read from the catalog from now on, until they are
-        folded again. Reads all of them, so it is for the background."""
+        """Whether the mapped vectors are what was written; if not, they are read from the catalog from now on, and made again
+        by the next fold. Reads all of them, so it is for the background."""
         with self._refreshing:
             derived = self._derived
         if derived is None or derived.vectors.whole():
             return True
         with self._refreshing:
+            self._refused = derived.vectors.tried
             if self._derived:
                 self._derived = self._derived._replace(vectors=derived.vectors.distrusted(), generation=-1)
         return False

@@ -76,19 +76,26 @@ def follow_state(state: VectorState, snapshot: Snapshot, contract: ModelContract
     return VectorState(vectors, snapshot.generation, last_key, state.tried)
 
 
-def fold_state(folder: Path, snapshot: Snapshot, contract: ModelContract, at_least: int) -> VectorState | None:
+def trusted_record(folder: Path, snapshot: Snapshot, known: Record | None, refused: Record | None) -> Record | None:
+    """The record of files that can be built on, or None: of this catalog, whole as far as opening shows, and not ``refused``.
+    ``known`` was looked at before."""
+    record = read_record(folder, tag(snapshot.contract)) if snapshot.contract else None
+    if record is None or record == refused or record.generation > snapshot.generation:  # a copy of an older catalog
+        return None
+    return record if record == known or _trusted(folder, record, snapshot) else None
+
+
+def fold_state(folder: Path, snapshot: Snapshot, record: Record | None, at_least: int) -> VectorState | None:
     """Files of all vectors of the commit, if there are enough passages and ``at_least`` so many are not in files yet, or many
     that are were deleted; else None. The caller holds the writer lock. Raises :class:`PassagesError`."""
-    record = read_record(folder, tag(contract))
-    if record and record.generation > snapshot.generation:  # a copy of an older catalog beside newer files
-        record = None
-    if contract.dimension % 2 or not _is_due(record, snapshot, at_least):
+    contract = snapshot.contract
+    if contract is None or contract.dimension % 2 or not _is_due(record, snapshot, at_least):
         return None
-    before = _trusted(folder, record, snapshot) if record else None
     if snapshot.count_above(0, FILES_PASSAGES) < FILES_PASSAGES:
         remove_files(folder)
         return None
     try:
+        before = open_files(folder, record) if record else None
         return VectorState.of(_folded(folder, snapshot, contract, before))
     except VectorFilesError as error:
         log.warning("the vectors in %s are damaged and are made again: %s", folder, error)
