@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +14,8 @@ import numpy.typing as npt
 from indexer.quantised import halves
 from indexer.vectorfiles import BLOCK_ROWS, Block, Record, VectorFiles, open_files, read_record, whole, write_files
 from indexer.vectors import ExactIndex, Floats, Keys, Neighbours, best_rows, merged
+
+Bools = npt.NDArray[np.bool_]
 
 # Candidates for each neighbour that is asked for, and at least so many: of 400,000 vectors, the scan's first 500 hold .998 of
 # the true first 100, its first 200 all of the first 10.
@@ -24,24 +25,17 @@ FEWEST = 200
 FEW_SHARE = 0.04
 
 
-class _Rows(NamedTuple):
-    """Which rows can be found: how many, and a bit for each key, None when it is all of them."""
-
-    size: int
-    bits: npt.NDArray[np.uint8] | None
-
-
 class FastScanIndex:
     """Files of many vectors, keys that are there no more, and what is newer, which is searched exactly beside them."""
 
     exact = False
 
-    def __init__(self, files: VectorFiles, tail: ExactIndex | None = None, removed: Keys | None = None) -> None:
-        """``removed`` (ascending) are keys of the files."""
+    def __init__(self, files: VectorFiles, tail: ExactIndex | None = None, there: Bools | None = None) -> None:
+        """``there`` says of each key from 0 to the files' last whether it still counts; None: all that the files hold do."""
         self.files = files
         self._tail = tail or ExactIndex(files.record.dimension)
-        self._removed = np.empty(0, np.int64) if removed is None else removed
-        self._alive = _Rows(len(files.keys), None) if not len(self._removed) else self._without_removed()
+        self._there = _mask(files.keys, files.record.last_key) if there is None else there
+        self._size = int(self._there.sum())
 
     @classmethod
     def build(cls, folder: Path, blocks: Iterable[Block], dimension: int, tag: str = "") -> FastScanIndex:
@@ -56,14 +50,13 @@ class FastScanIndex:
         return cls(files) if files else None
 
     def __len__(self) -> int:
-        return self._alive.size + len(self._tail)
+        return self._size + len(self._tail)
 
     @property
     def memory_bytes(self) -> int:
         """What it holds beside the mapped files."""
         a_code = self.files.record.dimension // 4 + 8  # half a byte for two dimensions, and the key, which FAISS keeps too
-        bits = 0 if self._alive.bits is None else self._alive.bits.nbytes
-        return a_code * len(self.files.keys) + bits + 4 * self.files.record.dimension * len(self._tail)
+        return a_code * len(self.files.keys) + self._there.nbytes + 4 * self.files.record.dimension * len(self._tail)
 
     def whole(self) -> bool:
         """Whether the mapped rows are what was written; reads all of them."""
@@ -71,7 +64,11 @@ class FastScanIndex:
 
     def nearest(self, question: Floats, count: int, allowed: Keys | None = None) -> Neighbours:
         """See :class:`indexer.vectors.VectorIndex`; of the nearest, some may be missing, but never any of the count."""
-        return merged([self._nearest(question, count, allowed), self._tail.nearest(question, count, allowed)], count)
+        if allowed is None:
+            return merged([self._nearest(question, count), self._tail.nearest(question, count)], count)
+        border = int(np.searchsorted(allowed, self.files.record.last_key, side="right"))
+        old, new = allowed[:border], allowed[border:]
+        return merged([self._among(question, count, old), self._tail.nearest(question, count, new)], count)
 
     def exact_nearest(self, question: Floats, count: int) -> Neighbours:
         """See :class:`indexer.vectors.VectorIndex`."""
@@ -80,42 +77,51 @@ class FastScanIndex:
     def cosines(self, question: Floats, keys: Keys) -> Floats:
         """See :class:`indexer.vectors.VectorIndex`."""
         found = self._tail.cosines(question, keys)
-        rows, here = self._rows_of(keys)
-        found[here] = _scores(self.files.rows[rows], question)
+        here = keys <= self.files.record.last_key
+        here[here] = self._there[keys[here]]
+        found[here] = _scores(self.files.rows[self._rows_of(keys[here])], question)
         return found
 
     def updated(self, keys: Keys, vectors: npt.NDArray[np.floating], removed: Keys) -> FastScanIndex:
         """See :class:`indexer.vectors.VectorIndex`."""
-        gone = np.union1d(self._removed, removed[self._rows_of(removed)[1]])
-        return FastScanIndex(self.files, self._tail.updated(keys, vectors, removed), gone)
+        there, gone = self._there, removed[removed <= self.files.record.last_key]
+        if there[gone].any():
+            there = there.copy()
+            there[gone] = False
+        return FastScanIndex(self.files, self._tail.updated(keys, vectors, removed), there)
 
-    def _nearest(self, question: Floats, count: int, allowed: Keys | None) -> Neighbours:
-        among, rows = self._alive, None
-        if allowed is not None:
-            rows, here = self._rows_of(allowed)
-            if len(rows) <= FEW_SHARE * len(self.files.keys):
-                return self._exactly(question, count, rows)
-            among = _Rows(len(rows), _bits(allowed[here], self.files.record.last_key))
-        found = self._scanned(question, count, among)
-        # The scan's sums have 16 bits, and one at their end counts as nothing found.
-        if len(found.keys) < min(count, among.size):
-            return self._exactly(question, count, self._every() if rows is None else rows)
+    def _nearest(self, question: Floats, count: int) -> Neighbours:
+        """The nearest in the files."""
+        found = self._scanned(question, count, self._size, self._there if self._size < len(self.files.keys) else None)
+        if len(found.keys) < min(count, self._size):
+            return self._exactly(question, count, self._every())
         return found
 
-    def _scanned(self, question: Floats, count: int, among: _Rows) -> Neighbours:
-        """The best of the scan's candidates."""
+    def _among(self, question: Floats, count: int, allowed: Keys) -> Neighbours:
+        """The nearest in the files among ``allowed``, none above the files' last key."""
+        if len(allowed) > FEW_SHARE * len(self.files.keys):
+            mask = _mask(allowed, self.files.record.last_key) & self._there
+            found = self._scanned(question, count, size := int(mask.sum()), mask)
+            if len(found.keys) == min(count, size):
+                return found
+        return self._exactly(question, count, self._rows_of(allowed[self._there[allowed]]))
+
+    def _scanned(self, question: Floats, count: int, size: int, among: Bools | None) -> Neighbours:
+        """The best of the scan's candidates, of which there can be ``size``. They may be fewer than ``count`` where there are
+        more: the scan's sums have 16 bits, and one at their end counts as nothing found."""
         import faiss
 
-        fetched = min(max(OVERFETCH * count, FEWEST), among.size)
+        fetched = min(max(OVERFETCH * count, FEWEST), size)
         if fetched == 0:
             return Neighbours(np.empty(0, np.int64), np.empty(0, np.float32))
         parameters = None
-        if among.bits is not None:
-            selector = faiss.IDSelectorBitmap(among.bits)  # type: ignore[call-arg, arg-type]
+        if among is not None:
+            bits = np.packbits(among, bitorder="little")
+            selector = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg, arg-type]
             parameters = faiss.SearchParametersIVF(sel=selector, nprobe=1)  # type: ignore[call-arg]
         _, keys = self.files.codes.search(question.reshape(1, -1), fetched, params=parameters)
         found = np.sort(keys[0][keys[0] >= 0])
-        cosines = _scores(self.files.rows[np.searchsorted(self.files.keys, found)], question)
+        cosines = _scores(self.files.rows[self._rows_of(found)], question)
         return merged([Neighbours(found, cosines)], count)
 
     def _exactly(self, question: Floats, count: int, rows: Keys) -> Neighbours:
@@ -126,23 +132,13 @@ class FastScanIndex:
             best = merged([best, Neighbours(self.files.keys[some[at]], cosines)], count)
         return best
 
-    def _rows_of(self, keys: Keys) -> tuple[Keys, npt.NDArray[np.bool_]]:
-        """Rows of those ``keys`` that the files hold, and which these are, bool [n]."""
-        if not len(self.files.keys):
-            return np.empty(0, np.int64), np.zeros(len(keys), np.bool_)
-        rows = np.minimum(np.searchsorted(self.files.keys, keys), len(self.files.keys) - 1)
-        here = self.files.keys[rows] == keys
-        if len(self._removed):
-            here &= np.isin(keys, self._removed, invert=True)
-        return rows[here], here
+    def _rows_of(self, keys: Keys) -> Keys:
+        """The rows of ``keys``, which the files hold."""
+        return np.searchsorted(self.files.keys, keys)
 
     def _every(self) -> Keys:
         """All rows that are still there."""
-        return np.flatnonzero(np.isin(self.files.keys, self._removed, invert=True))
-
-    def _without_removed(self) -> _Rows:
-        kept = np.setdiff1d(self.files.keys, self._removed, assume_unique=True)
-        return _Rows(len(kept), _bits(kept, self.files.record.last_key))
+        return np.flatnonzero(self._there[self.files.keys])
 
 
 def new_record(dimension: int, tag: str, generation: int = 0) -> Record:
@@ -159,11 +155,11 @@ def _scores(rows: npt.NDArray[np.float16], question: Floats) -> Floats:
     return scores
 
 
-def _bits(keys: Keys, last_key: int) -> npt.NDArray[np.uint8]:
-    """A bit for each key up to ``last_key``: whether it is one of ``keys``."""
+def _mask(keys: Keys, last_key: int) -> Bools:
+    """Of each key from 0 to ``last_key``, whether it is one of ``keys``: a filter of half the keys takes .2 ms in this way."""
     mask = np.zeros(last_key + 1, np.bool_)
     mask[keys] = True
-    return np.packbits(mask, bitorder="little")
+    return mask
 
 
 def _blocks(rows: Keys) -> Iterator[Keys]:

@@ -7,6 +7,8 @@ form, with a single list, is used because it takes a selector, which masks exact
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,7 +40,8 @@ def codes_like(rows: Halves) -> faiss.Index:
     index.pq.cp.min_points_per_centroid = 1  # few rows are no reason for a warning on standard error
     sample = np.sort(np.random.default_rng(_SEED).permutation(count)[:_TRAINING_ROWS])
     # It wants at least as many rows as centroids; repeated ones will do.
-    index.train(np.resize(rows[sample].astype(np.float32), (max(len(sample), 16), dimension)))
+    with _one_thread():
+        index.train(np.resize(rows[sample].astype(np.float32), (max(len(sample), 16), dimension)))
     # As it is read from disk: it then owns the coarse index, which Python owns here.
     return copy(index)
 
@@ -60,7 +63,8 @@ def remove(index: faiss.Index, keys: Keys) -> None:
 
 def add(index: faiss.Index, keys: Keys, rows: Halves) -> None:
     """Add the codes of ``rows`` under ``keys``."""
-    index.add_with_ids(rows.astype(np.float32), keys)
+    with _one_thread():
+        index.add_with_ids(rows.astype(np.float32), keys)
 
 
 def halves(rows: Halves) -> faiss.Index:
@@ -72,3 +76,16 @@ def halves(rows: Halves) -> faiss.Index:
     index.is_trained = True  # nothing is learnt for it
     index.add_sa_codes(rows.view(np.uint8))
     return index
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """A build is for the background: more threads wait for each other, ten times as long, when others want the cores too."""
+    import faiss
+
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)

@@ -141,8 +141,8 @@ def test_what_is_newer_is_found_beside_the_files(big: FastScanIndex) -> None:
     assert index.updated(NONE, rows[:0], newer[:100]).memory_bytes < index.memory_bytes
 
 
-def test_memory_beside_the_mapped_files_is_16_bytes_a_vector_of_32_dimensions(big: FastScanIndex) -> None:
-    assert big.memory_bytes == 6000 * (DIMENSION // 4 + 8)
+def test_memory_beside_the_mapped_files_is_16_bytes_a_vector_of_32_dimensions_and_1_a_key(big: FastScanIndex) -> None:
+    assert big.memory_bytes == 6000 * (DIMENSION // 4 + 8) + KEYS[-1] + 1
 
 
 def test_threads_that_search_at_once_find_what_one_finds(big: FastScanIndex) -> None:
@@ -183,7 +183,7 @@ def test_a_fold_is_the_index_of_what_is_left_and_new(tmp_path: Path, more: int) 
     after = folded(before, tmp_path, newer, rows, removed)
     oracle = exact().updated(newer, rows, removed)
     assert len(after) == len(oracle) == 5000 + more
-    assert after.memory_bytes == len(after) * (DIMENSION // 4 + 8)
+    assert after.memory_bytes == len(after) * (DIMENSION // 4 + 8) + newer[-1] + 1
     assert after.files.record.trained == (6000 if more == 500 else 14_000)
     assert the_same(after, oracle)
     assert recall(after, oracle) > 0.99
