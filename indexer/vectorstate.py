@@ -29,7 +29,7 @@ from indexer.vectors import ExactIndex, VectorIndex
 log = logging.getLogger(__name__)
 
 # From so many passages on vectors lie in files; up to there comparing all of them takes 1.5 ms (docs/design.md).
-FILES_PASSAGES = 25_000
+FILES_PASSAGES = 20_000
 # Files are made anew when more than this share of them was deleted: it is still scanned, and masked.
 _STALE_SHARE = 0.2
 _SAMPLE = 64  # rows that are compared with the catalog when files are opened
