@@ -64,9 +64,8 @@ class VectorState(NamedTuple):
 
 def follow_state(state: VectorState, snapshot: Snapshot, contract: ModelContract, folder: Path) -> VectorState:
     """The state brought to the snapshot's commit. Raises nothing for files that are of no use: they are passed over."""
-    record = read_record(folder, tag(contract))
-    if record and record != state.tried and record.generation <= snapshot.generation:
-        files = _trusted(folder, record, snapshot)
+    while (record := read_record(folder, tag(contract))) and record != state.tried and record.generation <= snapshot.generation:
+        files = _trusted(folder, record, snapshot)  # None also if another process has folded meanwhile: then look again
         state = VectorState.of(files) if files else state._replace(tried=record)
     if state.generation < 0:
         state = state._replace(vectors=ExactIndex(contract.dimension))
