@@ -59,7 +59,7 @@ def page(records: Sequence[Record], baseline: Sequence[Record] = ()) -> str:
     """The page. Everything that came from a collection is escaped."""
     of = {
         what: [one for one in records if one["what"] == what]
-        for what in ("retrieval", "evidence", "verdict", "ablation", "speed", "load", "peers")
+        for what in ("retrieval", "evidence", "verdict", "ablation", "speed", "ann", "load", "peers")
     }
     parts = [
         _section("Retrieval: nDCG@10", _retrieval(of["retrieval"])),
@@ -70,6 +70,7 @@ def page(records: Sequence[Record], baseline: Sequence[Record] = ()) -> str:
         _section("Reliability of the score", _reliability(of["verdict"])),
         _section("Readings, alone and together", _ablations(of["ablation"])),
         _section("Speed, milliseconds", _speeds(of["speed"])),
+        _section("Nearest neighbours as the collection grows", _neighbours(of["ann"])),
         _section("Load, over HTTP", _loads(of["load"])),
         _section("Beside other libraries", _peers(of["peers"])),
         _section("Worst questions, with what was returned", _worst(of["retrieval"])),
@@ -234,6 +235,31 @@ def _peers(records: Sequence[Record]) -> str:
 def _milliseconds(one: Record, *names: str) -> tuple[str, ...]:
     """Empty where nothing was answered."""
     return tuple("" if one[name] is None else f"{one[name]:.1f}" for name in names)
+
+
+def _neighbours(records: Sequence[Record]) -> str:
+    from eval.plots import growth
+
+    parts = []
+    for one in records:
+        sizes = one["sizes"]
+        lines = {
+            "p50": [(some["vectors"], some["ms"]["p50"]) for some in sizes],
+            "p95": [(some["vectors"], some["ms"]["p95"]) for some in sizes],
+            "exact p50": [(some["vectors"], some["exact_ms"]["p50"]) for some in sizes if some["exact_ms"]],
+        }
+        shares = list(sizes[0]["filtered_ms"])
+        head = ("vectors", "recall@10", "p50", "p95", *(f"p50, {float(share):.1%} left" for share in shares),
+                "build, s", "open, s", "bytes a vector")  # fmt: skip
+        rows = [
+            (f"{some['vectors']:,}", "time and memory only" if some["recall@10"] is None else some["recall@10"],
+             some["ms"]["p50"], some["ms"]["p95"], *(some["filtered_ms"][share]["p50"] for share in shares),
+             some["build_s"], some["open_s"], some["bytes_a_vector"])
+            for some in sizes
+        ]  # fmt: skip
+        plot = growth({name: line for name, line in lines.items() if line}, "vectors", "milliseconds")
+        parts.append(f"<h3>{escape(one['set'])}</h3>{plot}{_table(head, rows)}")
+    return "".join(parts)
 
 
 def _worst(records: Sequence[Record]) -> str:

@@ -14,11 +14,13 @@ from indexer.collection import Collection
 from indexer.documents import Document
 from indexer.errors import PassagesError
 from indexer.explain import Explanation, explain, similar
+from indexer.fastscan import FastScanIndex
 from indexer.ingest import put, reindex, remove
 from indexer.models import DEFAULT_MODEL
 from indexer.ranking import READINGS, SIGNALS
 from indexer.search import Answer, Query, Result, search, search_all
 from indexer.sync import Summary, Sync
+from indexer.vectors import ExactIndex, VectorIndex
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -28,12 +30,15 @@ __all__ = [
     "Collection",
     "DeadlineError",
     "Document",
+    "ExactIndex",
     "Explanation",
+    "FastScanIndex",
     "PassagesError",
     "Query",
     "Result",
     "Summary",
     "Sync",
+    "VectorIndex",
     "explain",
     "put",
     "reindex",

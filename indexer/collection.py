@@ -9,17 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Self
 
-import numpy as np
-
 from indexer.catalog import CATALOG_FILE, Catalog
 from indexer.encoder import Encoder
 from indexer.lock import WriterLock
 from indexer.models import DEFAULT_MODEL, ModelContract, ModelError, locate
-from indexer.records import Keys
 from indexer.runtimes import Kind
 from indexer.schema import CatalogError
 from indexer.snapshot import Snapshot
-from indexer.vectors import ExactIndex, VectorIndex
+from indexer.vectorfiles import VECTORS_FILE, Record
+from indexer.vectors import VectorIndex
+from indexer.vectorstate import VectorState, fold_state, follow_state, trusted_record
 from indexer.words import WORDS_FILE, Words, fold, open_words
 
 # Passages whose words are in memory, from where on it is worth looking whether they lie on disk by now.
@@ -37,10 +36,9 @@ class View(NamedTuple):
 class _Derived(NamedTuple):
     """The indexes and the commit that they cover."""
 
-    vectors: VectorIndex
+    vectors: VectorState
     words: Words
     generation: int
-    last_key: int
     contract: ModelContract | None
 
 
@@ -60,8 +58,9 @@ class Collection:
         on ``runtime`` if it is not given. Raises :class:`CatalogError`."""
         if create:
             _make(folder)
-            if not (folder / CATALOG_FILE).exists():  # words that lie there are of a catalog that is gone
+            if not (folder / CATALOG_FILE).exists():  # what lies there is of a catalog that is gone
                 (folder / WORDS_FILE).unlink(missing_ok=True)
+                (folder / VECTORS_FILE).unlink(missing_ok=True)
         elif not (folder / CATALOG_FILE).exists():
             raise CatalogError(
                 f"there is no index in {folder} (from {Path.cwd()}); make one: passages index --index {folder} PATH..."
@@ -71,6 +70,8 @@ class Collection:
         self.lock = WriterLock(folder)
         self._encoder = encoder
         self._derived: _Derived | None = None
+        self._verified: Record | None = None  # files that this process found good, or not
+        self._refused: Record | None = None
         self._loading, self._refreshing = threading.Lock(), threading.Lock()
 
     @property
@@ -111,7 +112,7 @@ class Collection:
                 derived = self._refreshed(snapshot)
                 # Another thread may have seen a newer commit in between: then look again, so that both are of one.
                 if derived.generation == snapshot.generation:
-                    yield View(snapshot, derived.vectors, derived.words)
+                    yield View(snapshot, derived.vectors.vectors, derived.words)
                     return
 
     def calibrate(self, constants: Mapping[str, float], wait_s: float = 10.0) -> None:
@@ -139,6 +140,33 @@ class Collection:
             if self._derived and self._derived.contract == contract and self._derived.generation == folded.generation:
                 self._derived = self._derived._replace(words=folded)
 
+    def fold_vectors(self, at_least: int = 1) -> None:
+        """Move what is newest, if that is ``at_least`` so many passages, into the files of vectors, and what was deleted out of
+        them, once there are enough passages to need files. The caller holds the writer lock. Only speed depends on it."""
+        with self.catalog.read() as snapshot:
+            self._verified = trusted_record(self.folder, snapshot, self._verified, self._refused)
+            folded = fold_state(self.folder, snapshot, self._verified, at_least)
+            contract = snapshot.contract
+        if folded is None:
+            return
+        self._verified = folded.tried
+        with self._refreshing:
+            if self._derived and self._derived.contract == contract and self._derived.generation == folded.generation:
+                self._derived = self._derived._replace(vectors=folded)
+
+    def check_vectors(self) -> bool:
+        """Whether the mapped vectors are what was written; if not, they are read from the catalog from now on, and made again
+        by the next fold. Reads all of them, so it is for the background."""
+        with self._refreshing:
+            derived = self._derived
+        if derived is None or derived.vectors.whole():
+            return True
+        with self._refreshing:
+            self._refused = derived.vectors.tried
+            if self._derived:
+                self._derived = self._derived._replace(vectors=derived.vectors.distrusted(), generation=-1)
+        return False
+
     def close(self) -> None:
         """Let go of the files."""
         self.catalog.close()
@@ -160,17 +188,15 @@ def _follow(derived: _Derived | None, snapshot: Snapshot, folder: Path) -> _Deri
     """The derived structures brought to the snapshot's commit."""
     contract = snapshot.contract
     if contract is None:
-        return _Derived(ExactIndex(0), Words.empty(), snapshot.generation, 0, None)
+        return _Derived(VectorState.empty(0), Words.empty(), snapshot.generation, None)
     if derived is None or derived.contract is None or not derived.contract.same_vectors(contract):
-        derived = _Derived(ExactIndex(contract.dimension), open_words(folder, _tag(contract)), -1, 0, contract)
-    changes = snapshot.changes(derived.generation, derived.last_key, contract.dimension)
-    vectors = derived.vectors.updated(changes.added, changes.vectors, changes.removed)
-    last_key = _last(changes.added, derived.last_key)
+        derived = _Derived(VectorState.empty(contract.dimension), open_words(folder, _tag(contract)), -1, contract)
+    vectors = follow_state(derived.vectors, snapshot, contract, folder)
     words = _follow_words(derived.words, snapshot)
     if words.tail_size > LONG_TAIL:  # another process may have folded it meanwhile
         folded = _follow_words(open_words(folder, _tag(contract)), snapshot)
         words = folded if folded.tail_size < words.tail_size else words
-    return _Derived(vectors, words, snapshot.generation, last_key, contract)
+    return _Derived(vectors, words, snapshot.generation, contract)
 
 
 def _follow_words(words: Words, snapshot: Snapshot) -> Words:
@@ -183,10 +209,6 @@ def _follow_words(words: Words, snapshot: Snapshot) -> Words:
 def _tag(contract: ModelContract) -> str:
     """What the word index on disk was made for; another one there is no use."""
     return f"terms {contract.terms}, splitter {contract.splitter}, {contract.weights}"
-
-
-def _last(added: Keys, before: int) -> int:
-    return int(np.max(added)) if len(added) else before
 
 
 def _mismatch(collection: Collection, made_with: str, asked: str) -> ModelError:
@@ -210,4 +232,4 @@ def _make(folder: Path) -> None:
 
 def _is_ours(path: Path) -> bool:
     """What may lie in a folder that is to become an index: what a stopped start of ours, or a file system, left there."""
-    return path.name.startswith((".", "writer.", "words", CATALOG_FILE)) or path.name == "lost+found"
+    return path.name.startswith((".", "writer.", "words", "vectors", CATALOG_FILE)) or path.name == "lost+found"

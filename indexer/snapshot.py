@@ -49,6 +49,32 @@ class Snapshot:
         vectors = np.frombuffer(b"".join(row[1] for row in rows), dtype="<f2").reshape(len(rows), dimension)
         return Changes(_keys(rows), vectors, self._removed(since))
 
+    def vectors_above(self, last_key: int, dimension: int, block: int) -> Iterator[tuple[Keys, npt.NDArray[np.float16]]]:
+        """Keys and vectors float16 [n, d] of passages above ``last_key``, by key, ``block`` at a time."""
+        cursor = self._db.execute("SELECT passage, value FROM vector WHERE passage > ? ORDER BY passage", (last_key,))
+        while rows := cursor.fetchmany(block):
+            yield _keys(rows), np.frombuffer(b"".join(row[1] for row in rows), dtype="<f2").reshape(len(rows), dimension)
+
+    def vectors_of(self, keys: Sequence[int]) -> dict[int, bytes]:
+        """Vectors by key, 16-bit floats one after the other; a key that this commit lacks is left out."""
+        among = json.dumps([int(key) for key in keys])
+        query = "SELECT passage, value FROM vector WHERE passage IN (SELECT value FROM json_each(?))"
+        return dict(self._db.execute(query, (among,)))
+
+    def count_above(self, last_key: int, limit: int) -> int:
+        """How many passages are above ``last_key``, counted no further than to ``limit``."""
+        query = "SELECT count(*) FROM (SELECT 1 FROM passage WHERE key > ? LIMIT ?)"
+        return int(self._db.execute(query, (last_key, limit)).fetchone()[0])
+
+    def count_removed(self, since: int, last_key: int) -> int:
+        """How many passages up to ``last_key`` were removed after generation ``since``."""
+        query = "SELECT count(*) FROM removed WHERE generation > ? AND passage <= ?"
+        return int(self._db.execute(query, (since, last_key)).fetchone()[0])
+
+    def removed(self, since: int) -> Keys:
+        """Passages that were removed after generation ``since``, ascending."""
+        return np.sort(self._removed(since))
+
     def term_changes(self, since: int, last_key: int) -> TermChanges:
         """Terms of passages above ``last_key``, and passages removed after generation ``since``."""
         rows = self._db.execute("SELECT passage, codes FROM term WHERE passage > ? ORDER BY passage", (last_key,)).fetchall()

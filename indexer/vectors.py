@@ -1,7 +1,8 @@
-"""Nearest neighbours among pooled vectors: FAISS, exact for now.
+"""Nearest neighbours among pooled vectors: what an index of them offers, and the exact one.
 
-``VectorIndex`` is what a faster structure has to offer. An index never changes: :meth:`VectorIndex.updated` gives a new
-one that shares what it can, so a search in another thread goes on undisturbed over the commit that it began with.
+``VectorIndex`` is what every structure has to offer; :mod:`indexer.fastscan` is the one of large collections. An index never
+changes: :meth:`VectorIndex.updated` gives a new one that shares what it can, so a search in another thread goes on undisturbed
+over the commit that it began with.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class VectorIndex(Protocol):
         """
 
     def exact_nearest(self, question: Floats, count: int) -> Neighbours:
-        """As :meth:`nearest`, never missing one, however long that takes."""
+        """The same, every vector compared, however long it takes: to measure how many :meth:`nearest` misses."""
 
     def cosines(self, question: Floats, keys: Keys) -> Floats:
         """The cosine of each of ``keys`` with ``question`` float32 [d], float32 [n]; NaN for a key that is not there."""
@@ -74,11 +75,7 @@ class ExactIndex:
 
     def nearest(self, question: Floats, count: int, allowed: Keys | None = None) -> Neighbours:
         """See :class:`VectorIndex`."""
-        found = [_nearest(segment, question, count, allowed) for segment in self._segments]
-        keys = np.concatenate([one.keys for one in found] or [np.empty(0, np.int64)])
-        cosines = np.concatenate([one.cosines for one in found] or [np.empty(0, np.float32)])
-        order = np.lexsort((keys, -cosines))[:count]
-        return Neighbours(keys[order], cosines[order])
+        return merged([_nearest(segment, question, count, allowed) for segment in self._segments], count)
 
     def exact_nearest(self, question: Floats, count: int) -> Neighbours:
         """See :class:`VectorIndex`."""
@@ -120,17 +117,33 @@ def _nearest(segment: _Segment, question: Floats, count: int, allowed: Keys | No
 
     mask = segment.alive if allowed is None else segment.alive & np.isin(segment.keys, allowed)
     within = int(mask.sum())
-    if within == 0:
-        return Neighbours(np.empty(0, np.int64), np.empty(0, np.float32))
     parameters = None
     if within < len(mask):
         # FAISS' stubs describe the C++ signatures; its Python wrappers take an array and keywords.
         selector = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))  # type: ignore[call-arg, arg-type]
         parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
+    cosines, rows = best_rows(segment.rows, question, count, within, parameters)
+    return Neighbours(segment.keys[rows], cosines)
+
+
+def best_rows(
+    index: faiss.Index, question: Floats, count: int, within: int, parameters: faiss.SearchParameters | None = None
+) -> tuple[Floats, Keys]:
+    """Cosines and numbers of the ``count`` best of an exact index's rows, of which ``within`` can be found; and of all others
+    that tie for the last place, since FAISS returns any of these."""
+    if within == 0 or count == 0:
+        return np.empty(0, np.float32), np.empty(0, np.int64)
     fetched = min(count + 1, within)
     while True:
-        cosines, rows = segment.rows.search(question.reshape(1, -1), fetched, params=parameters)
-        # Of rows that tie for the last place FAISS returns any: fetch on until all of them are there.
+        cosines, rows = index.search(question.reshape(1, -1), fetched, params=parameters)
         if fetched == within or cosines[0, -1] < cosines[0, count - 1]:
-            return Neighbours(segment.keys[rows[0]], cosines[0])
+            return cosines[0], rows[0]
         fetched = min(2 * fetched, within)
+
+
+def merged(found: Sequence[Neighbours], count: int) -> Neighbours:
+    """The ``count`` best of several lists."""
+    keys = np.concatenate([one.keys for one in found] or [np.empty(0, np.int64)])
+    cosines = np.concatenate([one.cosines for one in found] or [np.empty(0, np.float32)])
+    order = np.lexsort((keys, -cosines))[:count]
+    return Neighbours(keys[order], cosines[order])

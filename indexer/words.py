@@ -10,8 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.errors import PassagesError
+from indexer.files import fresh_folder, remove_folders, replace_file
 from indexer.terms import DIVIDER, Codes
 
 if TYPE_CHECKING:
@@ -228,7 +227,7 @@ def open_words(folder: Path, tag: str) -> Words:
 def fold(folder: Path, words: Words, tag: str) -> Words:
     """Move the tail into tantivy and what was removed out of it. The caller holds the writer lock. Raises
     :class:`PassagesError`."""
-    place = words.disk.place if words.disk else _fresh(folder)
+    place = words.disk.place if words.disk else fresh_folder(folder, "words")
     try:
         passages, terms = _write(place, words)
     except ValueError as error:  # tantivy's for everything
@@ -239,10 +238,8 @@ def fold(folder: Path, words: Words, tag: str) -> Words:
         "format": FORMAT, "tag": tag, "place": place.name, "generation": words.generation, "last_key": words.last_key,
         "passages": passages, "terms": terms, "dead": len(words.removed) + (words.disk.dead if words.disk else 0),
     }  # fmt: skip
-    _replace_file(folder / WORDS_FILE, json.dumps(record))
-    for other in folder.glob("words-*"):
-        if other != place and other.is_dir():
-            shutil.rmtree(other, ignore_errors=True)  # readers that have it open keep what they have mapped
+    replace_file(folder / WORDS_FILE, json.dumps(record))
+    remove_folders(folder, "words", place)
     return _opened(place, record)
 
 
@@ -349,21 +346,3 @@ def _length(terms: Codes) -> int:
 
 def _word(code: int) -> str:
     return f"{code:08x}"
-
-
-def _fresh(folder: Path) -> Path:
-    """A new folder for tantivy's files."""
-    taken = [int(path.name.removeprefix("words-")) for path in folder.glob("words-*") if path.name[6:].isdecimal()]
-    place = folder / f"words-{max(taken, default=0) + 1}"
-    place.mkdir()
-    return place
-
-
-def _replace_file(path: Path, text: str) -> None:
-    """Whole or not at all, also when the machine stops."""
-    temporary = path.with_name(path.name + ".new")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -14,7 +14,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from eval import ablation, calibrate, evidence, gate, retrieval, speed, verdict
+from eval import ablation, ann, calibrate, evidence, gate, retrieval, speed, verdict
 from eval.__main__ import app
 from eval.answers import Span, read_answers
 from eval.compare import compare, pairs
@@ -22,7 +22,7 @@ from eval.corpus import without
 from eval.errors import EvalError
 from eval.fitting import Judged, calibration_error, direction, scale
 from eval.indexes import index
-from eval.plots import Bar, bars, reliability
+from eval.plots import Bar, bars, growth, reliability
 from eval.rates import auroc, share
 from eval.report import page
 from eval.sets import JudgedSet, Judgement, Paragraph, Question, read_set
@@ -170,6 +170,41 @@ def test_speed_tells_every_stage(collection: Collection, judged: JudgedSet) -> N
     assert all(0 <= one["p50"] <= one["p95"] for one in stages.values())
 
 
+def test_the_vector_index_is_measured_with_real_vectors_and_beyond_them(collection: Collection, judged: JudgedSet) -> None:
+    found = ann.measure(collection, judged, [30, 500])
+    assert (found["passages"], found["dimension"], [one["vectors"] for one in found["sizes"]]) == (40, 384, [30, 500])
+    assert [one["recall@10"] for one in found["sizes"]] == [1.0, None], "copies of one vector are no test of recall"
+    for one in found["sizes"]:
+        assert one["filtered_ms"].keys() == {"0.5", "0.1", "0.01", "0.001"}
+        assert 0 < one["ms"]["p50"] <= one["ms"]["p95"]
+        assert one["bytes_a_vector"] == pytest.approx(384 / 4 + 8 + 1, abs=0.1)
+
+
+def test_vectors_beyond_the_real_ones_are_near_copies_of_unit_length() -> None:
+    own = np.eye(4, dtype=np.float16)
+    keys, rows = next(iter(ann._blocks(own, 9)))
+    assert keys.tolist() == list(range(1, 10))
+    assert (rows[:4] == own).all()
+    assert np.allclose(np.linalg.norm(rows.astype(np.float64), axis=1), 1, atol=1e-3)
+    cosines = (rows[4:8].astype(np.float64) * own).sum(axis=1)
+    assert (cosines > 0.99).all()
+    assert not (rows[4:8] == own).all(axis=1).any()
+
+
+@pytest.mark.parametrize("sizes", ["", "many", "10,0"])
+def test_sizes_that_are_none_are_told(sizes: str) -> None:
+    done = CliRunner().invoke(app, ["ann", str(GATE), "--sizes", sizes])
+    assert (done.exit_code, done.stderr) == (1, f"error: --sizes {sizes} is no list of sizes; write --sizes 32000,100000\n")
+
+
+def test_ann_prints_a_table_or_one_json_object(collection: Collection) -> None:
+    arguments = ["ann", str(GATE), "--index", str(collection.folder), "--sizes", "40,80"]
+    done = CliRunner().invoke(app, [*arguments, "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["what"] == "ann"
+    assert "time and memory" in CliRunner().invoke(app, arguments, env={"COLUMNS": "200"}).stdout
+
+
 def test_half_of_the_articles_can_be_removed(tmp_path: Path, judged: JudgedSet) -> None:
     removed = verdict._removed(judged)
     assert len(removed) == 20  # five of ten articles of four paragraphs
@@ -242,6 +277,7 @@ def test_per_question_outcomes_make_a_report(collection: Collection, judged: Jud
         verdict.measure(collection, judged, verdict._own_bands(judged)),
         ablation.measure(collection, judged),
         speed.measure(collection, judged),
+        ann.measure(collection, judged, [30, 100]),
     ]
     html = page(json.loads(json.dumps(records)), [report])
     for words in (
@@ -251,6 +287,7 @@ def test_per_question_outcomes_make_a_report(collection: Collection, judged: Jud
         "Reliability",
         "Readings",
         "Speed",
+        "Nearest neighbours",
         "Worst questions",
         "Since the baseline",
     ):
@@ -369,6 +406,11 @@ def test_translations_count_as_one_set() -> None:
 def test_plots_are_escaped_and_scaled() -> None:
     assert "&lt;x&gt;" in bars([Bar("<x>", 0.5, 0.4, 0.6)])
     assert reliability([(0.1, 0.2), (0.9, 0.8)]).count("<circle") == 2
+    drawn = growth({"<p50>": [(10, 0.0), (1000, 2.0)], "exact": [(10, 1.0)]}, "vectors", "ms")
+    assert drawn.count("<circle") == 3
+    assert "&lt;p50&gt;" in drawn
+    assert 'points="40.0,216.0 330.0,16.0"' in drawn, "from the lower left corner to the upper right one"
+    assert growth({"p50": [(10, 0.0)]}, "vectors", "ms").count("<circle") == 1
 
 
 def test_a_question_that_found_nothing_does_not_stop_the_fit() -> None:

@@ -1,0 +1,36 @@
+"""Files of derived structures: each appears whole or not at all, and in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Whole or not at all, also when the machine stops."""
+    temporary = path.with_name(path.name + ".new")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def fresh_folder(folder: Path, name: str) -> Path:
+    """A new folder ``name``-<number> in ``folder``, its number above all that are there."""
+    taken = [int(path.name.removeprefix(f"{name}-")) for path in folder.glob(f"{name}-*") if _numbered(path, name)]
+    place = folder / f"{name}-{max(taken, default=0) + 1}"
+    place.mkdir()
+    return place
+
+
+def remove_folders(folder: Path, name: str, keep: Path | None = None) -> None:
+    """Delete every folder ``name``-* but ``keep``; readers that have one open keep what they have mapped."""
+    for other in folder.glob(f"{name}-*"):
+        if other != keep and other.is_dir():
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def _numbered(path: Path, name: str) -> bool:
+    return path.name.removeprefix(f"{name}-").isdecimal()
