@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -53,9 +53,11 @@ class Collection:
         create: bool = False,
         encoder: Encoder | None = None,
         runtime: Kind = "auto",
+        fold_later: Callable[[], None] | None = None,
     ) -> None:
         """Open ``folder``, or make it if ``create``. Several collections can share an ``encoder``, which is that of ``model``
-        on ``runtime`` if it is not given. Raises :class:`CatalogError`."""
+        on ``runtime`` if it is not given. ``fold_later`` is told after commits that :func:`indexer.ingest.fold` may be due, and
+        who gave it does that then; else who writes folds. Raises :class:`CatalogError`."""
         if create:
             _make(folder)
             if not (folder / CATALOG_FILE).exists():  # what lies there is of a catalog that is gone
@@ -68,6 +70,7 @@ class Collection:
         self.folder, self.model, self._runtime = folder, model, runtime
         self.catalog = Catalog(folder)
         self.lock = WriterLock(folder)
+        self.fold_later = fold_later
         self._encoder = encoder
         self._derived: _Derived | None = None
         self._verified: Record | None = None  # files that this process found good, or not

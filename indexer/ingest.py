@@ -182,7 +182,7 @@ class Ingest:
             for one, result in zip(group.changes, results, strict=True):
                 if isinstance(one, _Then) and one.committed:
                     one.committed(result)
-            _fold(self.collection)  # last: what is committed is told even if this is interrupted
+            _folded(self.collection)  # last: what is committed is told even if this is interrupted
 
     def _encode(self, missing: Mapping[bytes, PassageInput], tell: Callable[[int], None]) -> Encodings:
         """What the encoder makes of the inputs; in the encoder's thread."""
@@ -235,7 +235,7 @@ def remove(collection: Collection, document_id: str, wait_s: float = 10.0) -> bo
     with collection.lock.held(wait_s):
         with collection.catalog.write() as writer:
             deleted = writer.delete_document(document_id)
-        _fold(collection)
+        _folded(collection)
     return deleted
 
 
@@ -265,13 +265,22 @@ def reindex(collection: Collection, progress: Progress | None = None, wait_s: fl
     return effort
 
 
-def _fold(collection: Collection) -> None:
-    """Moves many new words and vectors to disk. If that fails they are searched in memory until it succeeds."""
+def fold(collection: Collection) -> None:
+    """Moves many new words and vectors to disk; the caller holds the writer lock. If that fails they are searched in memory
+    until it succeeds."""
     try:
         collection.fold_words(FOLD_PASSAGES)
         collection.fold_vectors(FOLD_VECTORS)
     except PassagesError as error:
         log.warning("%s", error)
+
+
+def _folded(collection: Collection) -> None:
+    """Folds now, or leaves it to who wants to do it later, in a thread of its own."""
+    if collection.fold_later is None:
+        fold(collection)
+    else:
+        collection.fold_later()
 
 
 def _groups(splits: Iterable[Split]) -> Iterator[list[Split]]:

@@ -24,6 +24,7 @@ from service.contract import search_response
 from service.metrics import Metrics
 from service.problems import NotReadyError, StartError
 from service.recall import LiveRecall
+from service.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 MAX_WRITERS = 4  # requests that write or wait for their turn
@@ -37,6 +38,7 @@ class Service:
         self.index, self._model, self._runtime = index, model, runtime
         self.admission, self.metrics = Admission(limits), Metrics()
         self.recall = LiveRecall(lambda: self.admission.admitted > 0)
+        self.upkeep = Upkeep()
         self._watch()
         self._writers = threading.BoundedSemaphore(MAX_WRITERS)
         self.ready = threading.Event()
@@ -84,6 +86,7 @@ class Service:
     def close(self) -> None:
         """Let go of the index."""
         self.recall.stop()
+        self.upkeep.stop()
         if self._collection is not None:
             self._collection.close()
 
@@ -100,7 +103,9 @@ class Service:
 
     def _start(self) -> None:
         try:
-            self._collection = Collection(self.index, self._model, create=True, runtime=self._runtime)
+            self._collection = Collection(
+                self.index, self._model, create=True, runtime=self._runtime, fold_later=self.upkeep.is_due
+            )
             _seed(self._collection)
             self._collection.encoder.warm()
             search(self._collection, Query("is everything loaded?", limit=1))  # so that no user's question pays for it
@@ -112,6 +117,7 @@ class Service:
             log.exception("not ready")
         else:
             self.recall.start(self._collection)
+            self.upkeep.start(self._collection)
             self.ready.set()
 
 
