@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -68,7 +70,8 @@ def serving(index: Path, model: str) -> Iterator[Served]:
         try:
             address = _address(process, said, began + START_S)
             _wait_ready(process, said, address, began + START_S)
-            yield Served(address, process.pid, time.perf_counter() - began)
+            with _terminable():
+                yield Served(address, process.pid, time.perf_counter() - began)
         finally:
             _end(process)
 
@@ -79,6 +82,19 @@ def running(url: str) -> Served:
     if (status := _readiness(address)[0]) != 200:
         raise EvalError(f"{url} is not ready ({status or 'nothing listens'}); start it with passages serve")
     return Served(address)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends this process as an exception does, so that it ends its children: without this they would go on alone."""
+    if threading.current_thread() is not threading.main_thread():  # where Python lets nobody set a handler
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _environment(index: Path, model: str) -> Mapping[str, str]:

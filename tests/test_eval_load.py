@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -327,6 +328,23 @@ def test_the_server_is_ended_when_the_measurement_fails(monkeypatch: pytest.Monk
             assert found.served.cpu_s() or not Path("/proc").is_dir()
             _ = 1 / 0
     assert not is_alive(started[0])
+
+
+TERMINATED = """
+import os, signal, sys
+from pathlib import Path
+from eval import serving
+with serving.serving(Path(sys.argv[1]), sys.argv[2]) as served:
+    print(served.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+def test_the_server_is_ended_when_the_measurement_is_terminated(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", TERMINATED, str(tmp_path / "index"), DEFAULT_MODEL]
+    ran = subprocess.run(command, cwd=GATE.parents[1], capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 128 + signal.SIGTERM, ran.stderr
+    assert not is_alive(int(ran.stdout))
 
 
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:

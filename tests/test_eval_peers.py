@@ -8,17 +8,21 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from typer.testing import CliRunner
 
 from eval.__main__ import app
+from eval.client import Address
 from eval.errors import EvalError
 from eval.peers import OURS, PEERS, drawn
 from eval.peers.process import Peer
-from eval.peers.rounds import Asked, PeerError, rankings, run, times
+from eval.peers.rounds import Asked, Ours, PeerError, rankings, run, times
 from eval.report import page
 from eval.sets import read_set
 
@@ -201,6 +205,31 @@ def test_systems_take_turns_and_the_warm_up_does_not_count() -> None:
     assert (failed, [*asked]) == ({"c": "why"}, ["a", "b"])
     assert times(asked["b"], asked["a"])["ratio"] == {"value": 2, "low": 1, "high": 10}
     assert times(asked["b"], asked["a"])["p50"] == 8
+
+
+def test_a_connection_that_the_server_ended_between_turns_is_opened_again() -> None:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = 0.2  # seconds without a question
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            body = b'{"results": [{"id": "a"}]}'
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        with Ours(OURS, Address("127.0.0.1", server.server_port), 10, None) as ours:
+            for _ in range(3):
+                assert ours.ask(["one?", "two?"]).found == [["a"], ["a"]]
+                time.sleep(0.5)
+        server.shutdown()
 
 
 def test_each_answer_stays_with_its_question() -> None:
