@@ -8,6 +8,8 @@ import os
 # Read when numpy is first imported. A search's matrices are small: a second thread gains them nothing, and one that spins
 # while it waits takes a core from the next question.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Read when faiss or torch is first imported. Threads that spin while they wait made a question many times slower on busy cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from indexer.candidates import DeadlineError
 from indexer.collection import Collection
@@ -18,7 +20,7 @@ from indexer.fastscan import FastScanIndex
 from indexer.ingest import put, reindex, remove
 from indexer.models import DEFAULT_MODEL
 from indexer.ranking import READINGS, SIGNALS
-from indexer.search import Answer, Query, Result, search, search_all
+from indexer.search import Answer, Query, Result, all_encoded, encoded, search
 from indexer.sync import Summary, Sync
 from indexer.vectors import ExactIndex, VectorIndex
 
@@ -39,11 +41,12 @@ __all__ = [
     "Summary",
     "Sync",
     "VectorIndex",
+    "all_encoded",
+    "encoded",
     "explain",
     "put",
     "reindex",
     "remove",
     "search",
-    "search_all",
     "similar",
 ]

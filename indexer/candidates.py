@@ -60,11 +60,11 @@ class DeadlineError(PassagesError):
 
 
 class Stages:
-    """Milliseconds by stage of a search, which may take ``timeout_s`` seconds in all."""
+    """Milliseconds by stage of a search, which may take ``timeout_s`` seconds in all; ``spent_ms`` were spent before."""
 
-    def __init__(self, timeout_s: float | None = None) -> None:
-        self.took_ms: dict[str, float] = {}
-        self._began = time.perf_counter()
+    def __init__(self, timeout_s: float | None = None, spent_ms: Mapping[str, float] | None = None) -> None:
+        self.took_ms: dict[str, float] = dict(spent_ms or {})
+        self._began = time.perf_counter() - sum(self.took_ms.values()) / 1000
         self._timeout_s = timeout_s
 
     @property

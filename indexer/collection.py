@@ -84,7 +84,7 @@ class Collection:
             self.check_model()  # cheap, so a wrong model is told before seconds go into loading it
         encoder = self.any_encoder()
         with self.catalog.read() as snapshot:
-            self.check_contract(snapshot, encoder)
+            self.check_contract(snapshot, encoder.contract)
         return encoder
 
     def any_encoder(self) -> Encoder:
@@ -94,10 +94,10 @@ class Collection:
                 self._encoder = Encoder.of(self.model, self._runtime)
             return self._encoder
 
-    def check_contract(self, snapshot: Snapshot, encoder: Encoder) -> None:
-        """Raises :class:`ModelError` if the commit was not made with this encoder."""
-        if snapshot.contract and not snapshot.contract.same_vectors(encoder.contract):
-            raise _mismatch(self, snapshot.contract.name, encoder.contract.name)
+    def check_contract(self, snapshot: Snapshot, contract: ModelContract) -> None:
+        """Raises :class:`ModelError` if the commit was not made with an encoder of this contract."""
+        if snapshot.contract and not snapshot.contract.same_vectors(contract):
+            raise _mismatch(self, snapshot.contract.name, contract.name)
 
     def check_model(self) -> None:
         """Raises :class:`ModelError` if the model's weights are not those that the index was made with."""

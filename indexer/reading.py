@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from indexer.encoder import Encoded, Encoder
 from indexer.languages import QUESTION_WORDS
+from indexer.models import ModelContract
 from indexer.question import Asked
 from indexer.terms import terms, word_spans
 from indexer.tokens import QuestionTokens
@@ -35,11 +37,14 @@ class QuestionWord(NamedTuple):
 
 
 class Encoding(NamedTuple):
-    """What the encoder makes of a question; ``readable``, 0 to 1, is how well the model reads its language."""
+    """What the encoder makes of a question; ``readable``, 0 to 1, is how well the model reads its language. ``contract`` is the
+    encoder's, and ``took_ms`` how long it took."""
 
     asked: Asked
     encoded: Encoded
     readable: float
+    contract: ModelContract
+    took_ms: float
 
 
 class Question(NamedTuple):
@@ -64,7 +69,9 @@ class Question(NamedTuple):
 
 def encode(encoder: Encoder, asked: Asked) -> Encoding:
     """The question encoded. Raises :class:`indexer.encoder.TooLongError`."""
-    return Encoding(asked, encoder.question(asked.text), min(1.0, encoder.whole_share(asked.text) / _WHOLE_SHARE))
+    began = time.perf_counter()
+    encoded, readable = encoder.question(asked.text), min(1.0, encoder.whole_share(asked.text) / _WHOLE_SHARE)
+    return Encoding(asked, encoded, readable, encoder.contract, (time.perf_counter() - began) * 1000)
 
 
 def read(encoding: Encoding, words: Words, languages: Sequence[str]) -> Question:

@@ -12,7 +12,7 @@ from indexer.candidates import Ranker, Ranks, Scored, Stages
 from indexer.collection import Collection, View
 from indexer.documents import Document
 from indexer.evidence import evidence, matches, shared
-from indexer.filters import Condition, condition
+from indexer.filters import Condition, FilterError, condition
 from indexer.question import Asked, QuestionError, occurs, parse
 from indexer.ranking import FALLBACK, READINGS, Calibration, Verdict, calibration_of, verdict, weights
 from indexer.reading import Encoding, Question, encode, phrase_keys, read
@@ -95,12 +95,13 @@ class Hit(NamedTuple):
     others: int | None = None
 
 
-def search(collection: Collection, query: Query) -> Answer:
-    """The passages that answer the question, best first, ties by passage id.
+def search(collection: Collection, query: Query, encoding: Encoding | None = None) -> Answer:
+    """The passages that answer the question, best first, ties by passage id. ``encoding`` is what :func:`encoded` made of the
+    query, here or in another process; without it the question is encoded first.
 
-    Raises :class:`QuestionError`, :class:`indexer.filters.FilterError`, :class:`indexer.models.ModelError`.
+    Raises what :func:`encoded` raises, and :class:`DeadlineError`.
     """
-    with opened(collection, query) as session:
+    with opened(collection, query, encoding) as session:
         best, hits = session.hits(query.offset + query.limit)
         with session.ranker.stages.timed("results"):
             results = tuple(session.results(hits[query.offset :]))
@@ -112,37 +113,40 @@ def search(collection: Collection, query: Query) -> Answer:
         )  # fmt: skip
 
 
-def search_all(collection: Collection, queries: Sequence[Query]) -> list[Answer]:
-    """The answer of each query, in order; their questions are encoded together. Raises what :func:`search` raises, of questions
-    with the number of the query, and then answers none."""
+def encoded(collection: Collection, query: Query) -> Encoding:
+    """The query's question as the model reads it.
+
+    Raises :class:`QuestionError`, :class:`indexer.filters.FilterError`, :class:`indexer.models.ModelError`.
+    """
+    asked = _checked(query)
+    return encode(collection.encoder, asked)
+
+
+def all_encoded(collection: Collection, queries: Sequence[Query]) -> list[Encoding]:
+    """The question of each query, encoded together. Raises what :func:`encoded` raises, with the number of the query."""
     asked = []
     for number, query in enumerate(queries):
         try:
-            _check(query)
-            asked.append(parse(query.question))
-        except QuestionError as error:
-            raise QuestionError(f"searches.{number}: {error}") from error
+            asked.append(_checked(query))
+        except (QuestionError, FilterError) as error:
+            raise type(error)(f"searches.{number}: {error}") from error
     collection.encoder.questions([one.text for one in asked])  # which remembers them
-    return [search(collection, query) for query in queries]
+    return [encode(collection.encoder, one) for one in asked]
 
 
 @contextmanager
-def opened(collection: Collection, query: Query) -> Iterator[Session]:
+def opened(collection: Collection, query: Query, encoding: Encoding | None = None) -> Iterator[Session]:
     """The query over the latest commit. The question is encoded before: nothing slow happens while a commit is held."""
-    _check(query)
-    asked = parse(query.question)
-    conditions = _conditions(query.filter, asked)
-    encoder = collection.encoder  # loading the model once is not part of a question, so it is not timed
-    stages = Stages(query.timeout_s)
-    with stages.timed("encode"):
-        encoding = encode(encoder, asked)
+    if encoding is None:
+        encoding = encoded(collection, query)
+    stages = Stages(query.timeout_s, {"encode": encoding.took_ms})
     with collection.view() as view:
-        collection.check_contract(view.snapshot, encoder)  # it may have been encoded again since the question was
-        calibration = calibration_of(view.snapshot.contract or encoder.contract)
+        collection.check_contract(view.snapshot, encoding.contract)  # it may have been encoded again since the question was
+        calibration = calibration_of(view.snapshot.contract or encoding.contract)
         with stages.timed("words"):
             question = read(encoding, view.words, view.snapshot.languages())
         with stages.timed("filter"):
-            allowed = _allowed(view, encoding, conditions)
+            allowed = _allowed(view, encoding, _conditions(query.filter, encoding.asked))
         weighing = weights(calibration or FALLBACK, query.readings)
         ranker = Ranker(view.snapshot, view.vectors, view.words, question, weighing, query.readings, allowed, stages)
         yield Session(query, view, calibration, ranker)
@@ -300,6 +304,14 @@ def _intersection(some: Keys, others: Keys) -> Keys:
 def _contains(ascending: Keys, key: int) -> bool:
     at = int(ascending.searchsorted(key))
     return at < len(ascending) and int(ascending[at]) == key
+
+
+def _checked(query: Query) -> Asked:
+    """What is asked. Raises what can be told before anything is encoded."""
+    _check(query)
+    asked = parse(query.question)
+    _conditions(query.filter, asked)
+    return asked
 
 
 def _check(query: Query) -> None:

@@ -39,8 +39,6 @@ def load(files: ModelFiles) -> SentenceTransformer:
     """The model. Raises :class:`ModelError`."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    # Read when torch is imported. Threads that spin while they wait made a question 20 times slower on two busy cores.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging
 

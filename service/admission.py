@@ -21,11 +21,12 @@ class BusyError(PassagesError):
 
 class Limits(NamedTuple):
     """``threads`` requests are worked on at once: enough that questions meet at the encoder and are encoded together; ``queue``
-    more may wait; none takes more than ``deadline_s`` seconds, waiting included."""
+    more may wait; none takes more than ``deadline_s`` seconds, waiting included. Searches run in ``processes`` of their own."""
 
     threads: int = 16
     queue: int = 64
     deadline_s: float = 10.0
+    processes: int = 0
 
 
 DEFAULT_LIMITS = Limits()

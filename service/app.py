@@ -181,22 +181,17 @@ def _question(request: SearchRequest) -> Question:
 
 async def _answered(service: Service, question: Question) -> Response:
     """The answer as JSON, made in a thread: neither model work nor writing JSON is done on the event loop."""
-    collection = service.collection
-
-    def work(timeout_s: float) -> bytes:
-        answer = indexer.search(collection, replace(question, timeout_s=timeout_s))
-        return service.rendered(question, answer)
-
-    return Response(await service.admission.run(work), media_type="application/json")
+    _ = service.collection  # raises if it is not ready
+    body = await service.admission.run(lambda timeout_s: service.answer(replace(question, timeout_s=timeout_s)))
+    return Response(body, media_type="application/json")
 
 
 async def _all_answered(service: Service, questions: Sequence[Question]) -> Response:
-    collection = service.collection
+    _ = service.collection
 
     def work(timeout_s: float) -> bytes:
-        answers = indexer.search_all(collection, [replace(one, timeout_s=timeout_s) for one in questions])
-        rendered = (service.rendered(*one) for one in zip(questions, answers, strict=True))
-        return b'{"answers":[' + b",".join(rendered) + b"]}"
+        answers = service.answers([replace(one, timeout_s=timeout_s) for one in questions])
+        return b'{"answers":[' + b",".join(answers) + b"]}"
 
     return Response(await service.admission.run(work), media_type="application/json")
 

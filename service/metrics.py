@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 
-from indexer.search import Answer
+from service.rendering import Rendered
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # Seconds: a stage takes some tenths of a millisecond, a crowded question seconds.
@@ -29,13 +29,12 @@ class Metrics:
         )
         Info("passages", "The release.", registry=self._registry).info({"version": version("passages")})
 
-    def answered(self, answer: Answer, render_s: float) -> None:
-        """A question was answered; writing the answer as JSON took ``render_s`` seconds."""
+    def answered(self, answer: Rendered) -> None:
+        """A question was answered."""
         self._questions.labels(answer.verdict).inc()
-        self._seconds.observe(answer.took_ms / 1000 + render_s)
-        for stage, took_ms in answer.stages.items():
-            self._stages.labels(stage).observe(took_ms / 1000)
-        self._stages.labels("render").observe(render_s)
+        self._seconds.observe(answer.seconds)
+        for stage, seconds in answer.stages.items():
+            self._stages.labels(stage).observe(seconds)
 
     def turned_away(self, reason: str) -> None:
         """A request was not served."""

@@ -19,6 +19,7 @@ from indexer.models import ModelError
 from indexer.question import QuestionError
 from indexer.schema import CatalogError
 from service.admission import BusyError
+from service.searchers import SearcherError
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +45,16 @@ _STATUS: list[tuple[type[PassagesError], HTTPStatus]] = [
     (NotFoundError, HTTPStatus.NOT_FOUND),
     (NotReadyError, HTTPStatus.SERVICE_UNAVAILABLE),
     (BusyError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (SearcherError, HTTPStatus.SERVICE_UNAVAILABLE),
     (DeadlineError, HTTPStatus.SERVICE_UNAVAILABLE),
     (StartError, HTTPStatus.SERVICE_UNAVAILABLE),
     (LockedError, HTTPStatus.SERVICE_UNAVAILABLE),
     (ModelError, HTTPStatus.SERVICE_UNAVAILABLE),
     (CatalogError, HTTPStatus.SERVICE_UNAVAILABLE),
 ]
+
+
+_PASSING = (NotReadyError, LockedError, BusyError, DeadlineError, SearcherError)
 
 
 def install(app: FastAPI) -> None:
@@ -71,7 +76,11 @@ async def _known(request: Request, error: Exception) -> JSONResponse:
         request.app.state.service.metrics.turned_away("busy" if isinstance(error, BusyError) else "deadline")
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
     # Only for what passes by itself: a wrong model stays wrong.
-    retry = {"Retry-After": "2"} if isinstance(error, NotReadyError | LockedError | BusyError | DeadlineError) else None
+    retry = (
+        {"Retry-After": "2"}
+        if isinstance(error, NotReadyError | LockedError | BusyError | DeadlineError | SearcherError)
+        else None
+    )
     return problem(status, str(error), retry)
 
 

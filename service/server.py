@@ -38,7 +38,7 @@ def run(settings: Settings) -> None:
 
 
 def _app(settings: Settings) -> FastAPI:
-    limits = Limits(queue=settings.queue, deadline_s=settings.deadline_ms / 1000)
+    limits = Limits(queue=settings.queue, deadline_s=settings.deadline_ms / 1000, processes=settings.processes)
     return create_app(settings.index, settings.model, limits, settings.runtime)
 
 

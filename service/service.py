@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -15,15 +14,16 @@ import indexer
 from indexer.collection import Collection
 from indexer.errors import PassagesError
 from indexer.lock import LockedError
-from indexer.question import parse
+from indexer.reading import Encoding
 from indexer.runtimes import Kind
-from indexer.search import Answer, Query, search
+from indexer.search import Query, all_encoded, encoded
 from indexer.sync import Sync
 from service.admission import DEFAULT_LIMITS, Admission, Limits
-from service.contract import search_response
 from service.metrics import Metrics
 from service.problems import NotReadyError, StartError
 from service.recall import LiveRecall
+from service.rendering import Rendered
+from service.searchers import Searchers
 from service.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,8 @@ class Service:
 
     def __init__(self, index: Path, model: str, limits: Limits = DEFAULT_LIMITS, runtime: Kind = "auto") -> None:
         self.index, self._model, self._runtime = index, model, runtime
-        self.admission, self.metrics = Admission(limits), Metrics()
+        self.admission, self.metrics, self._processes = Admission(limits), Metrics(), limits.processes
+        self._searchers: Searchers | None = None
         self.recall = LiveRecall(lambda: self.admission.admitted > 0)
         self.upkeep = Upkeep()
         self._watch()
@@ -55,6 +56,13 @@ class Service:
         return self._collection
 
     @property
+    def searchers(self) -> Searchers:
+        """What searches. Raises :class:`NotReadyError`."""
+        if self._searchers is None:
+            raise NotReadyError("the service is starting: try again in a few seconds")
+        return self._searchers
+
+    @property
     def state(self) -> Literal["starting", "ready", "failed"]:
         """How far it has come."""
         return "failed" if self.failure is not None else "ready" if self.ready.is_set() else "starting"
@@ -70,14 +78,22 @@ class Service:
         finally:
             self._writers.release()
 
-    def rendered(self, query: Query, answer: Answer) -> bytes:
-        """The answer as JSON; it is counted, and its question may be repeated to measure recall."""
-        began = time.perf_counter()
-        body = search_response(answer).model_dump_json().encode()
-        self.metrics.answered(answer, time.perf_counter() - began)
+    def answer(self, query: Query) -> bytes:
+        """The answer as JSON. Raises what :func:`indexer.search` raises."""
+        encoding = encoded(self.collection, query)
+        return self._counted(encoding, self.searchers.ask(query, encoding))
+
+    def answers(self, queries: Sequence[Query]) -> list[bytes]:
+        """The answer of each query as JSON; their questions are encoded together."""
+        encodings = all_encoded(self.collection, queries)
+        answers = self.searchers.ask_all(queries, encodings)
+        return [self._counted(*one) for one in zip(encodings, answers, strict=True)]
+
+    def _counted(self, encoding: Encoding, answer: Rendered) -> bytes:
+        self.metrics.answered(answer)
         if not answer.exact:
-            self.recall.offer(self.collection.encoder.question(parse(query.question).text).pooled[0])  # which is remembered
-        return body
+            self.recall.offer(encoding.encoded.pooled[0])
+        return answer.body
 
     def start(self) -> None:
         """Open the collection in a thread of its own."""
@@ -87,6 +103,8 @@ class Service:
         """Let go of the index."""
         self.recall.stop()
         self.upkeep.stop()
+        if self._searchers is not None:
+            self._searchers.stop()
         if self._collection is not None:
             self._collection.close()
 
@@ -108,7 +126,11 @@ class Service:
             )
             _seed(self._collection)
             self._collection.encoder.warm()
-            search(self._collection, Query("is everything loaded?", limit=1))  # so that no user's question pays for it
+            self._searchers = Searchers(self._collection, self._processes)
+            self._searchers.start()
+            query = Query("is everything loaded?", limit=1)  # so that no user's question pays for it
+            encoding = encoded(self._collection, query)
+            self._searchers.ask_all([query] * max(1, self._processes), [encoding] * max(1, self._processes))
         except PassagesError as error:
             self.failure = str(error)
             log.error("not ready: %s", error)

@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from indexer.errors import PassagesError
 from indexer.models import DEFAULT_MODEL
-from indexer.runtimes import Kind
+from indexer.runtimes import Kind, cores
 
 PREFIX = "PASSAGES_"
 SETTINGS_FILE = Path("passages.toml")
@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     port: int = Field(8080, ge=0, le=65535, description="the port that the server listens on; 0 takes a free one")
     model: str = Field(DEFAULT_MODEL, description="a sentence-transformers model: a folder, or a name in the local cache")
     runtime: Kind = Field("auto", description="what runs the model: auto, cuda, openvino, bfloat16 or float32")
+    processes: int = Field(
+        default_factory=cores, ge=0, description="processes that search, by default one for each core; 0: the server's own"
+    )
     queue: int = Field(64, ge=0, description="requests that may wait for their turn; more are told to come again")
     deadline_ms: int = Field(10_000, ge=1, description="milliseconds that a request may take, waiting included")
     data: Path = Field(Path("../shared/data"), description="judged question sets, for tests and measurements only")
