@@ -15,19 +15,21 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.errors import PassagesError
-from indexer.ranking import SIGNALS, Readings, score, signals
+from indexer.ranking import SIGNALS, Calibration, Readings, score, signals, weights
 from indexer.reading import Question
 from indexer.records import Candidate, Candidates, Keys
 from indexer.snapshot import Snapshot
-from indexer.tokens import TokenSignals
+from indexer.terms import Codes
 from indexer.tokens import signals as token_signals
 from indexer.vectors import Floats, VectorIndex
-from indexer.words import Words, bm25, possible
+from indexer.words import Lengths, Words, bm25, possible
 
 # What each list gives to the first block: a judged passage is among them for 96 to 99 % of questions, and the tokens of
 # 160 passages cost 3 ms (docs/design.md). Each further block is four times as large.
 FIRST_BLOCK = 100
 GROWTH = 4
+# Of how many candidates, those that vector and words put first, the tokens are read: DOCS.
+PROMISING = 80
 # Where looking further ends: what a score bound or an excluded word leaves of so many is enough, and a collection's size must
 # not decide how long a question takes. A thousand results are among the first 1,600.
 LAST_BLOCK = 6400
@@ -48,6 +50,7 @@ class Scored(NamedTuple):
     values: npt.NDArray[np.float64]  # of its signals, in the order of SIGNALS
     held: npt.NDArray[np.bool_]  # which of the question's words it has
     ranks: Ranks
+    met: Floats | None = None  # of its tokens: see TokenSignals
 
     @property
     def signals(self) -> dict[str, float]:
@@ -92,6 +95,7 @@ class Ranker(NamedTuple):
     words: Words
     question: Question
     weights: Mapping[str, float]
+    calibration: Calibration
     readings: tuple[str, ...]
     allowed: Keys | None
     stages: Stages
@@ -105,19 +109,35 @@ class Ranker(NamedTuple):
                 near, matching = self._lists(count)
             fresh = [key for key in dict.fromkeys([*near, *matching]) if key not in seen]
             seen.update(fresh)
-            if fresh:
-                yield self.scored(fresh, near, matching)
+            for some in self._promising(fresh):
+                yield self.scored(some, near, matching)
             if len(near) < count and len(matching) < count:
                 return
             count *= GROWTH
             if count > LAST_BLOCK:
                 return
 
+    def _promising(self, keys: Sequence[int]) -> Iterator[Sequence[int]]:
+        """These passages in two parts: those whose vector and words promise most, whose tokens are worth reading, and the
+        others, of which hardly one would come among the first ten."""
+        if len(keys) <= PROMISING or "tokens" not in self.readings or self.readings == ("tokens",):
+            yield from [keys] if keys else []
+            return
+        with self.stages.timed("promise"):
+            there, codes, lengths = self.snapshot.terms(keys)
+            readings, _ = self._without_tokens(there, codes, lengths)
+            values = signals(readings, self.question.readable)
+            scores = score(values, weights(self.calibration, tuple(one for one in self.readings if one != "tokens")))
+            order = np.lexsort((there, -scores.round(6)))
+            ordered = there[order].tolist()
+        yield ordered[:PROMISING]
+        yield ordered[PROMISING:]
+
     def scored(self, keys: Sequence[int], near: Sequence[int] = (), matching: Sequence[int] = ()) -> list[Scored]:
         """These passages, best first; those that the commit lacks are left out."""
         with self.stages.timed("read"):
             found = self.snapshot.candidates(keys)
-        readings, held = self._readings(found)
+        readings, held, met = self._readings(found)
         with self.stages.timed("rank"):
             values = signals(readings, self.question.readable)
             scores = score(values, self.weights).round(6).tolist()
@@ -125,7 +145,7 @@ class Ranker(NamedTuple):
             first = {key: rank for rank, key in enumerate(near, 1)}
             second = {key: rank for rank, key in enumerate(matching, 1)}
             scored = [
-                Scored(one, scores[at], rows[at], held[at], Ranks(first.get(one.key), second.get(one.key)))
+                Scored(one, scores[at], rows[at], held[at], Ranks(first.get(one.key), second.get(one.key)), met[at])
                 for at, one in enumerate(found.split())
             ]
             return sorted(scored, key=lambda row: (-row.score, row.candidate.id))
@@ -139,25 +159,23 @@ class Ranker(NamedTuple):
             matching = self.words.matching(self.question.groups, self.question.rarity, count, self.allowed)
         return near.tolist(), matching.tolist()
 
-    def _readings(self, found: Candidates) -> tuple[Readings, npt.NDArray[np.bool_]]:
+    def _readings(self, found: Candidates) -> tuple[Readings, npt.NDArray[np.bool_], Sequence[Floats | None]]:
         keys = np.fromiter((key for key, *_ in found.named), np.int64, len(found.named))
-        with self.stages.timed("cosines"):
-            cosines = np.clip(self.vectors.cosines(self.question.tokens.pooled, keys), -1, 1)
-        with self.stages.timed("words"):
-            words, held = self._words(found)
-            coverage = (held * self.question.rarity).sum(axis=1) / max(float(self.question.rarity.sum()), 1e-9)
+        readings, held = self._without_tokens(keys, found.terms, found.lengths)
+        if "tokens" not in self.readings:
+            return readings, held, [None] * len(keys)
         with self.stages.timed("maxsim"):
-            tokens = self._tokens(found)
-        return Readings(cosines, tokens.maxsim, tokens.sentence, words, coverage.astype(np.float32)), held
+            tokens = token_signals(self.question.tokens, found.tokens)
+        met = np.split(tokens.met, np.cumsum(found.tokens.lengths)[:-1])
+        return readings._replace(maxsim=tokens.maxsim, sentence=tokens.sentence), held, met
 
-    def _words(self, found: Candidates) -> tuple[Floats, npt.NDArray[np.bool_]]:
-        """BM25 over its possible maximum, float32 [n], and which words each passage holds, bool [n, w]."""
-        groups, rarity = self.question.groups, self.question.rarity
-        scores, held = bm25(found.terms, found.lengths, groups, rarity, self.words.mean_length)
-        return scores / max(possible(rarity), 1e-9), held
-
-    def _tokens(self, found: Candidates) -> TokenSignals:
-        if "tokens" in self.readings:
-            return token_signals(self.question.tokens, found.tokens)
-        nothing = np.zeros(len(found.named), np.float32)
-        return TokenSignals(nothing, nothing)
+    def _without_tokens(self, keys: Keys, terms: Codes, lengths: Lengths) -> tuple[Readings, npt.NDArray[np.bool_]]:
+        """What vector and words say of n passages, and which words each holds, bool [n, w]; ``terms`` are theirs, one after the
+        other, of which each has ``lengths`` int64 [n]."""
+        rarity = self.question.rarity
+        cosines = np.clip(self.vectors.cosines(self.question.tokens.pooled, keys), -1, 1)
+        scores, held = bm25(terms, lengths, self.question.groups, rarity, self.words.mean_length)
+        coverage = (held * rarity).sum(axis=1) / max(float(rarity.sum()), 1e-9)
+        nothing = np.zeros(len(keys), np.float32)
+        words = scores / max(possible(rarity), 1e-9)
+        return Readings(cosines, nothing, nothing, words, coverage.astype(np.float32)), held

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from indexer.batching import Batcher
 from indexer.models import DEFAULT_MODEL, ModelContract, ModelError, ModelFiles, locate
 from indexer.passages import CONTEXT_SHARE, SPLITTER_VERSION
-from indexer.runtimes import LEAST_COSINE, Batch, Ids, Kind, Output, Runtime, cores, open_runtime
+from indexer.runtimes import LEAST_COSINE, Batch, Ids, Kind, Output, Runtime, lanes, open_runtime
 from indexer.terms import TERMS_VERSION, word_spans
 from indexer.tokens import CODE_FORMAT
 
@@ -76,7 +76,7 @@ class Encoder:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self.contract = _contract(files, self._description)
-        self._questions = Batcher(self._encode_questions, QUESTION_BATCHES[-1], max(1, cores() // 2))
+        self._questions = Batcher(self._encode_questions, QUESTION_BATCHES[-1], lanes())
         self._remembered: OrderedDict[str, Encoded] = OrderedDict()
         self._lock = threading.Lock()
 

@@ -13,7 +13,7 @@ from indexer.reading import Question
 from indexer.records import StoredPassage
 from indexer.sentences import Span, sentences
 from indexer.terms import Codes, Term, places
-from indexer.tokens import TokenCodes, sentence_scores
+from indexer.tokens import Floats, TokenCodes, sentence_scores
 
 # A sentence's share of the question's words, beside its MaxSim: with it one more sentence in a hundred is right (squad-dev).
 _COVERAGE = 0.25
@@ -40,14 +40,18 @@ def matches(question: Question, passage: StoredPassage, found: Sequence[Term]) -
     return tuple(Span(start + passage.start, end + passage.start) for start, end in _joined(spans))
 
 
-def evidence(question: Question, passage: StoredPassage, tokens: TokenCodes, found: Sequence[Term]) -> Span | None:
+def evidence(
+    question: Question, passage: StoredPassage, tokens: TokenCodes, found: Sequence[Term], met: Floats | None = None
+) -> Span | None:
     """The sentence that carries the answer, as characters of the document's text: the one with the greatest MaxSim over its own
     tokens plus a share of the question's words, of the shared words ``found``; the first of equals. None where neither
-    tells anything."""
+    tells anything. ``met`` is what is known of the tokens from :class:`indexer.tokens.TokenSignals`."""
     text = passage.text
     spans = sentences(text)
     held = _coverage(question, spans, found)
-    scores = question.readable * sentence_scores(question.tokens, tokens, spans) + (_COVERAGE + 1 - question.readable) * held
+    scores = (
+        question.readable * sentence_scores(question.tokens, tokens, spans, met) + (_COVERAGE + 1 - question.readable) * held
+    )
     if not spans or scores.max() <= 0:
         return None
     best = spans[int(np.argmax(np.round(scores, 6)))]

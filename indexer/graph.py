@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from indexer.models import ModelError, ModelFiles
-from indexer.runtimes import LEAST_COSINE, Batch, Output, accuracy, cores, cpu_flags
+from indexer.runtimes import LEAST_COSINE, Batch, Output, accuracy, cores, cpu_flags, lanes
 from indexer.transformer import Description, TorchRuntime, describe, forward, load
 
 if TYPE_CHECKING:
@@ -69,9 +69,10 @@ class OpenVinoRuntime:
         self._core = _openvino().Core()
         self._graph, self._precision = self._core.read_model(graph), precision
         # A model of its own for questions: in one queue with passages, a question would wait for a whole batch of them.
-        self._questions = self._compiled(cores(), 1)
+        # No more streams than run at once: with two, one question alone took half as long again.
+        self._questions = self._compiled(lanes(), 1)
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        for _ in range(cores()):
+        for _ in range(lanes()):
             self._idle.put(self._questions.create_infer_request())
         self._passages: openvino.CompiledModel | None = None
 

@@ -111,6 +111,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def lanes() -> int:
+    """How many batches of questions run at once: on half of the cores, since the others have what comes after to do."""
+    return max(1, min(8, cores() // 2))
+
+
 def accuracy(runtime: Runtime, reference: Runtime, model: Description) -> float:
     """The least cosine of pooled vectors to those of ``reference``, over random sequences of the model's tokens."""
     least = 1.0

@@ -147,8 +147,9 @@ def opened(collection: Collection, query: Query, encoding: Encoding | None = Non
             question = read(encoding, view.words, view.snapshot.languages())
         with stages.timed("filter"):
             allowed = _allowed(view, encoding, _conditions(query.filter, encoding.asked))
-        weighing = weights(calibration or FALLBACK, query.readings)
-        ranker = Ranker(view.snapshot, view.vectors, view.words, question, weighing, query.readings, allowed, stages)
+        constants = calibration or FALLBACK
+        weighing = weights(constants, query.readings)
+        ranker = Ranker(view.snapshot, view.vectors, view.words, question, weighing, constants, query.readings, allowed, stages)
         yield Session(query, view, calibration, ranker)
 
 
@@ -239,7 +240,7 @@ class Session(NamedTuple):
         result = Result(
             passage,
             row.score,
-            evidence(question, passage, row.candidate.tokens, found),
+            evidence(question, passage, row.candidate.tokens, found, row.met),
             matches(question, passage, found),
             tuple(copies),
             hit.others,

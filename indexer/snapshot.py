@@ -94,6 +94,13 @@ class Snapshot:
         lengths = np.fromiter(map(len, codes), np.int64, len(codes)) // 4
         return Candidates(named, _terms(b"".join(codes)), lengths, tokens)
 
+    def terms(self, keys: Sequence[int]) -> tuple[Keys, Codes, npt.NDArray[np.int64]]:
+        """Those of ``keys`` that this commit has, their terms one after the other, and how many each has, int64 [n]."""
+        query = "SELECT w.passage, w.codes FROM json_each(?) k CROSS JOIN term w ON w.passage = k.value"
+        rows = self._db.execute(query, (json.dumps([int(key) for key in keys]),)).fetchall()
+        lengths = np.fromiter((len(row[1]) for row in rows), np.int64, len(rows)) // 4
+        return _keys(rows), _terms(b"".join(row[1] for row in rows)), lengths
+
     def copies(self, contents: Iterable[bytes]) -> dict[bytes, list[Copy]]:
         """Every passage of each text, by the hash of the text; each list by id."""
         query = "SELECT key, id, input FROM passage WHERE content = ? ORDER BY id"

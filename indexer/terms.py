@@ -8,6 +8,7 @@ as matched and what is promised of phrases is therefore read from the text.
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 import unicodedata
 from collections import Counter
@@ -34,6 +35,8 @@ _WORD = regex.compile(
     rf"(?P<run>{_UNSPACED}[{_UNSPACED[1:-1]}\p{{M}}]*)|\p{{N}}+(?:[.,]\p{{N}}+)+|[\p{{L}}\p{{M}}\p{{N}}--{_UNSPACED}--[ʼʻʹ]]+",
     regex.V1,
 )
+# The same for ASCII, in Python's own engine, which is three times as fast.
+_ASCII_WORD = re.compile(r"[0-9]+(?:[.,][0-9]+)+|[A-Za-z0-9]+")
 _SYMBOL = regex.compile(r"\S")
 _THOUSANDS = regex.compile(r"\p{N}{1,3}(?:[.,]\p{N}{3})+")
 _SCRIPT = regex.compile("|".join(rf"(?P<{script}>\p{{{script}}})" for script in (*SCRIPT_STEMMERS, "Latin", "Hebrew")))
@@ -52,7 +55,7 @@ class Term(NamedTuple):
 def terms(text: str, language: str) -> list[Term]:
     """The terms of ``text`` in order. ``language`` is Snowball's name of the stemmer for words in Latin script."""
     found: list[Term] = []
-    for match in _WORD.finditer(text):
+    for match in (_ASCII_WORD if text.isascii() else _WORD).finditer(text):
         if match.lastgroup is None:  # a word
             found.append(Term(term_code(match[0], language), *match.span()))
         else:
@@ -62,10 +65,9 @@ def terms(text: str, language: str) -> list[Term]:
 
 def places(text: str) -> list[tuple[int, int]]:
     """Start and end of each of the :func:`terms`, in characters: where a text's terms are known, what is left to ask."""
+    if text.isascii():
+        return [match.span() for match in _ASCII_WORD.finditer(text)] or [match.span() for match in _SYMBOL.finditer(text)]
     found: list[tuple[int, int]] = []
-    if text.isascii():  # words alone: three times as fast
-        found = [match.span() for match in _WORD.finditer(text)]
-        return found or [match.span() for match in _SYMBOL.finditer(text)]
     for match in _WORD.finditer(text):
         if match.lastgroup is None:
             found.append(match.span())

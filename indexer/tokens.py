@@ -66,15 +66,16 @@ class QuestionTokens(NamedTuple):
 
 
 class TokenSignals(NamedTuple):
-    """What tokens say of n passages. Each is float32 [n], a cosine (with signs, so at most about .8).
+    """What tokens say of n passages. Each is float32; the first two [n], cosines (with signs, so at most about .8).
 
     ``maxsim``: the weighted mean over question tokens of each one's best passage token, also of the context (Khattab &
     Zaharia 2020, ColBERT, there an unweighted sum). ``sentence``: the cosine of the pooled question with the passage's nearest
-    sentence, which is the mean of its tokens.
+    sentence, which is the mean of its tokens. ``met`` [t, m] are the inner products of all their tokens with the question's.
     """
 
     maxsim: Floats
     sentence: Floats
+    met: Floats
 
 
 def compress(vectors: Floats, offsets: Offsets, text: str) -> TokenCodes:
@@ -122,24 +123,26 @@ def signals(question: QuestionTokens, passages: TokenBlock) -> TokenSignals:
     """The token signals of n passages; 0 for one without tokens, and a ``sentence`` of -1 for one without any of its own."""
     there = np.flatnonzero(passages.lengths)
     maxsim, sentence = np.zeros(len(passages.lengths), np.float32), np.zeros(len(passages.lengths), np.float32)
+    found = similarities(passages.codes, np.vstack([question.vectors, question.pooled]))
     if len(there):
-        found = similarities(passages.codes, np.vstack([question.vectors, question.pooled]))
         firsts = (np.cumsum(passages.lengths) - passages.lengths)[there]
         maxsim[there] = np.maximum.reduceat(found[:, :-1], firsts) @ question.weights
         sentence[there] = _nearest_sentence(found[:, -1], firsts, passages)
-    return TokenSignals(maxsim, sentence)
+    return TokenSignals(maxsim, sentence, found[:, :-1])
 
 
-def sentence_scores(question: QuestionTokens, passage: TokenCodes, spans: Sequence[Span]) -> Floats:
-    """MaxSim within each sentence's own tokens, float32 [s]; 0 for one without. ``spans`` are characters of the passage."""
+def sentence_scores(question: QuestionTokens, passage: TokenCodes, spans: Sequence[Span], met: Floats | None = None) -> Floats:
+    """MaxSim within each sentence's own tokens, float32 [s]; 0 for one without. ``spans`` are characters of the passage, and
+    cover all of it but white space; ``met`` [t, m] is what is known from :func:`signals`."""
     own = passage.places != _CONTEXT
-    starts = passage.places[own] & _CONTEXT
-    found = similarities(passage.codes[own], question.vectors)
     scores = np.zeros(len(spans), np.float32)
-    for number, span in enumerate(spans):
-        inside = (starts >= span.start) & (starts < span.end)
-        if inside.any():
-            scores[number] = found[inside].max(axis=0) @ question.weights
+    if not own.any() or not spans:
+        return scores
+    found = similarities(passage.codes[own], question.vectors) if met is None else met[own]
+    begins = np.fromiter((span.start for span in spans), np.int64, len(spans))
+    sentence = np.maximum(np.searchsorted(begins, passage.places[own] & _CONTEXT, side="right") - 1, 0)
+    firsts = np.flatnonzero(np.diff(sentence, prepend=-1))  # tokens are in order, so those of a sentence stand together
+    scores[sentence[firsts]] = np.maximum.reduceat(found, firsts) @ question.weights
     return scores
 
 

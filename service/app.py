@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from importlib.metadata import version
@@ -14,6 +14,8 @@ from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.responses import FileResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.convertors import Convertor, register_url_convertor
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import indexer
 from indexer.documents import document_from_record
@@ -76,13 +78,13 @@ def create_app(index: Path, model: str, limits: Limits = DEFAULT_LIMITS, runtime
     )
     app.state.service = service
     problems.install(app)
-    app.middleware("http")(_secured)
+    app.add_middleware(Secured)
     for add in (_add_search, _add_documents, _add_health, _add_pages):
         add(app)
     return app
 
 
-def _service(request: Request) -> Service:
+async def _service(request: Request) -> Service:  # async: a plain function would be called in another thread
     service: Service = request.app.state.service
     return service
 
@@ -290,8 +292,21 @@ def _no_document(document_id: str) -> NotFoundError:
     return NotFoundError(f"there is no document {document_id!r}; a result's document.id names one")
 
 
-async def _secured(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    response = await call_next(request)
-    response.headers.update(_SECURITY)
-    response.headers.setdefault("Cache-Control", "no-cache")  # ask again, so that an upgrade never mixes old and new modules
-    return response
+class Secured:
+    """Adds the headers that every response has. Plain ASGI: Starlette's middleware of functions costs a task and a stream."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+
+        async def secured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(_SECURITY)
+                # Ask again, so that an upgrade never mixes old and new modules.
+                headers.setdefault("Cache-Control", "no-cache")
+            await send(message)
+
+        await self._app(scope, receive, secured)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import pytest
@@ -145,3 +146,11 @@ def test_words_stand_apart_and_hold_every_letter(text: str) -> None:
     assert all(before[1] <= after[0] for before, after in pairwise(spans))
     held = {at for start, end in spans for at in range(start, end)}
     assert all(at in held for at, char in enumerate(text) if char.isalnum())
+
+
+@given(st.text(st.characters(max_codepoint=127), max_size=60))
+def test_plain_text_has_the_terms_that_it_has_among_other_scripts(text: str) -> None:
+    """Plain text has an expression of its own; a character of another script behind it goes through the general one."""
+    among = text + " é"
+    assert terms(among, "english")[:-1] == [term for term in terms(text, "english") if re.search(r"[A-Za-z0-9]", text)]
+    assert places(among)[:-1] == (places(text) if re.search(r"[A-Za-z0-9]", text) else [])
