@@ -17,6 +17,7 @@ from indexer.collection import Collection
 from indexer.encoder import Encoded, Encoder
 from indexer.lock import WriterLock
 from indexer.models import DEFAULT_MODEL
+from indexer.reading import Encoding
 from indexer.runtimes import Batch, Output, Runtime
 from service.admission import DEFAULT_LIMITS, Limits
 from service.app import create_app
@@ -451,17 +452,16 @@ def crowded(tmp_path: Path) -> Iterator[TestClient]:
 
 
 def test_a_crowd_is_served_in_turn_or_told_to_come_again(crowded: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    search = indexer.search
 
-    def slow(collection: Collection, query: indexer.Query) -> indexer.Answer:
+    def slow(collection: Collection, query: indexer.Query, encoding: Encoding) -> indexer.Answer:
         time.sleep(0.3)
-        return search(collection, query)
+        return indexer.search(collection, query, encoding)
 
-    monkeypatch.setattr(indexer, "search", slow)
+    monkeypatch.setattr("service.searchers.search", slow)
     with ThreadPoolExecutor(8) as threads:
         responses = list(threads.map(lambda n: crowded.post("/v1/search", json={"question": f"Who is {n}?"}), range(8)))
     served = [one for one in responses if one.status_code == 200]
-    assert len(served) >= 2
+    assert 2 <= len(served) <= 4, "one is worked on and one waits: more are served only as far as they came later"
     for one in responses:
         if one not in served:
             assert "ask again" in problem(one, 503)
