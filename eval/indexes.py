@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # these are loaded when they are first used: --help must be i
     from eval.sets import JudgedSet
     from indexer import Collection, Summary
 
+Runtime = Literal["auto", "cuda", "openvino", "bfloat16", "float32"]
 Told = Callable[[str, int, int], None]  # what is done, how much of it, and of how much
 
 
@@ -29,8 +30,9 @@ class Opened(NamedTuple):
 
 @contextmanager
 def opened(
-    judged: JudgedSet, folder: Path | None, model: str, named: Sequence[Path] = (), removed: frozenset[str] = frozenset()
-) -> Iterator[Opened]:
+    judged: JudgedSet, folder: Path | None, model: str, named: Sequence[Path] = (), removed: frozenset[str] = frozenset(),
+    runtime: Runtime = "auto",
+) -> Iterator[Opened]:  # fmt: skip
     """The set's index in ``folder``, or a temporary one. Documents whose ids are ``removed`` are left out of the set's own.
 
     Raises :class:`EvalError`, :class:`indexer.PassagesError`.
@@ -39,7 +41,9 @@ def opened(
     from indexer import Collection
 
     with kept_or_temporary(folder) as place, progress() as told:
-        collection = Collection(place, model, create=True)  # first, since only an empty folder becomes an index
+        collection = Collection(
+            place, model, create=True, runtime=runtime
+        )  # first, since only an empty folder becomes an index
         try:
             own = judged.folder / "corpus.jsonl"  # distractors may be large, and are not read for what was removed
             files = [without(one, removed, place) if one == own else one for one in corpus_files(judged, named, place)]

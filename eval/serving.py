@@ -33,15 +33,12 @@ class Served(NamedTuple):
     ready_s: float | None = None
 
     def cpu_s(self) -> float | None:
-        """CPU seconds that the process took so far; None where that cannot be known."""
+        """CPU seconds that the process and its children took so far; None where that cannot be known."""
         try:
-            stat = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii", errors="replace")
+            children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii").split()
+            return sum(_cpu_s(pid) for pid in (self.pid, *children))
         except OSError:
             return None
-        fields = stat.rpartition(")")[
-            2
-        ].split()  # the name before it may hold spaces; user and system time are fields 14 and 15
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def passages(self) -> int:
         """How many passages it holds. Raises :class:`EvalError`."""
@@ -53,6 +50,12 @@ class Served(NamedTuple):
             raise EvalError(
                 f"{url} does not tell how many passages there are ({error}); is it a server of passages?"
             ) from error
+
+
+def _cpu_s(pid: int | str | None) -> float:
+    stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    fields = stat.rpartition(")")[2].split()  # the name before it may hold spaces; user and system time are fields 14 and 15
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

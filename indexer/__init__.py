@@ -14,10 +14,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from indexer.candidates import DeadlineError
 from indexer.collection import Collection
 from indexer.documents import Document
+from indexer.encoder import Encoder
 from indexer.errors import PassagesError
 from indexer.explain import Explanation, explain, similar
 from indexer.fastscan import FastScanIndex
-from indexer.ingest import put, reindex, remove
+from indexer.ingest import Ingest, put, reindex, remove
 from indexer.models import DEFAULT_MODEL
 from indexer.ranking import READINGS, SIGNALS
 from indexer.search import Answer, Query, Result, all_encoded, encoded, search
@@ -32,9 +33,11 @@ __all__ = [
     "Collection",
     "DeadlineError",
     "Document",
+    "Encoder",
     "ExactIndex",
     "Explanation",
     "FastScanIndex",
+    "Ingest",
     "PassagesError",
     "Query",
     "Result",

@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 from indexer.catalog import CATALOG_FILE, Catalog
 from indexer.encoder import Encoder
 from indexer.lock import WriterLock
-from indexer.models import DEFAULT_MODEL, ModelContract, ModelError, locate
+from indexer.models import DEFAULT_MODEL, ModelContract, ModelError, ModelFiles, locate
 from indexer.runtimes import Kind
 from indexer.schema import CatalogError
 from indexer.snapshot import Snapshot
@@ -94,6 +94,10 @@ class Collection:
                 self._encoder = Encoder.of(self.model, self._runtime)
             return self._encoder
 
+    def model_files(self) -> ModelFiles:
+        """Where the model's files are. Raises :class:`ModelError`."""
+        return locate(self.model)
+
     def check_contract(self, snapshot: Snapshot, contract: ModelContract) -> None:
         """Raises :class:`ModelError` if the commit was not made with an encoder of this contract."""
         if snapshot.contract and not snapshot.contract.same_vectors(contract):
@@ -101,7 +105,7 @@ class Collection:
 
     def check_model(self) -> None:
         """Raises :class:`ModelError` if the model's weights are not those that the index was made with."""
-        files = locate(self.model)
+        files = self.model_files()
         with self.catalog.read() as snapshot:
             contract = snapshot.contract
         if contract and contract.weights != files.weights:

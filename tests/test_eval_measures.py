@@ -14,7 +14,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from eval import ablation, ann, calibrate, evidence, gate, retrieval, speed, verdict
+from eval import ablation, ann, calibrate, evidence, gate, indexing, retrieval, speed, verdict
 from eval.__main__ import app
 from eval.answers import Span, read_answers
 from eval.compare import compare, pairs
@@ -167,7 +167,22 @@ def test_ablation_has_every_combination_of_readings(collection: Collection, judg
 def test_speed_tells_every_stage(collection: Collection, judged: JudgedSet) -> None:
     stages = speed.measure(collection, judged)["stages"]
     assert {"encode", "candidates", "read", "maxsim", "rank", "results", "after the encoder", "all"} <= set(stages)
-    assert all(0 <= one["p50"] <= one["p95"] for one in stages.values())
+    assert all(0 <= one["p50"] <= one["p95"] <= one["p99"] for one in stages.values())
+    assert stages["encode, new lengths"]["p50"] > 0
+
+
+def test_indexing_is_measured_beside_encode_on_the_same_passages(collection: Collection, judged: JudgedSet) -> None:
+    told: list[tuple[int, int]] = []
+    found = indexing.measure(collection, lambda _, done, of: told.append((done, of)), rounds=2, passages=2)
+    assert found["passages"] >= 4
+    assert found["per_second"] > 0 < found["encode_per_second"]
+    assert found["ratio"]["low"] <= found["ratio"]["value"] <= found["ratio"]["high"]
+    assert told == [(1, 2), (2, 2)]
+    groups = indexing.drawn(collection, 2, 2)
+    assert not {one.id for one in groups[0][0]} & {one.id for one in groups[1][0]}
+    with collection.view() as view:
+        texts = [passage.text for one in groups[0][0] for passage in view.snapshot.passages_of(one.id)]
+    assert groups[0][1] == texts
 
 
 def test_the_vector_index_is_measured_with_real_vectors_and_beyond_them(collection: Collection, judged: JudgedSet) -> None:
