@@ -28,7 +28,7 @@ from indexer.words import Lengths, Words, bm25, possible
 # 160 passages cost 3 ms (docs/design.md). Each further block is four times as large.
 FIRST_BLOCK = 100
 GROWTH = 4
-# Of how many candidates, those that vector and words put first, the tokens are read: DOCS.
+# Of how many candidates, those that vector and words put first, the tokens are read first (docs/design.md).
 PROMISING = 80
 # Where looking further ends: what a score bound or an excluded word leaves of so many is enough, and a collection's size must
 # not decide how long a question takes. A thousand results are among the first 1,600.

@@ -15,6 +15,7 @@ import queue
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -74,7 +75,8 @@ class OpenVinoRuntime:
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(lanes()):
             self._idle.put(self._questions.create_infer_request())
-        self._passages: openvino.CompiledModel | None = None
+        self._passages: list[Any] = []
+        self._indexing = threading.Lock()
 
     def one(self, batch: Batch) -> Output:
         """See :class:`indexer.runtimes.Runtime`."""
@@ -87,34 +89,41 @@ class OpenVinoRuntime:
 
     def many(self, batches: Sequence[Batch]) -> Iterator[tuple[int, Output]]:
         """See :class:`indexer.runtimes.Runtime`."""
-        streams = min(cores(), _MOST_STREAMS)
-        if self._passages is None:
-            self._passages = self._compiled(streams, max(1, cores() // streams))
-        done: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
-        waiting, running = iter(enumerate(batches)), 0
+        with self._indexing:
+            requests = self._passage_requests()
+            done: queue.SimpleQueue[tuple[int, int]] = queue.SimpleQueue()
+            waiting = enumerate(batches)
 
-        def start(request: Any) -> int:
-            number, batch = next(waiting, (None, None))
-            if batch is None:
-                return 0
-            request.set_callback(lambda which: done.put((which, request)), number)
-            request.start_async(list(batch))
-            return 1
+            def start(at: int) -> bool:
+                """Gives a request the next batch, if there is one; who is done is told by number."""
+                for number, batch in waiting:
+                    # A callback that held its request would keep both for ever: no collector sees that circle.
+                    requests[at].set_callback(done.put, (number, at))
+                    requests[at].start_async(list(batch))
+                    return True
+                return False
 
-        requests = [self._passages.create_infer_request() for _ in range(streams)]
-        running = sum(start(request) for request in requests)
-        try:
-            while running:
-                number, request = done.get()
-                running -= 1
-                request.wait()  # raises what went wrong
-                output = _output(request)
-                running += start(request)  # before the output is looked at, so that no core waits for that
-                yield number, output
-        finally:
-            for request in requests:
-                request.cancel()
-                request.wait()
+            running = sum(start(at) for at in range(len(requests)))
+            try:
+                while running:
+                    number, at = done.get()
+                    running -= 1
+                    requests[at].wait()  # raises what went wrong
+                    output = _output(requests[at])
+                    running += start(at)  # before the output is looked at, so that no core waits for that
+                    yield number, output
+            finally:
+                for request in requests:
+                    request.cancel()
+                    request.wait()
+
+    def _passage_requests(self) -> list[Any]:
+        """As many as run at once, made when they are first needed."""
+        if not self._passages:
+            streams = min(cores(), _MOST_STREAMS)
+            compiled = self._compiled(streams, max(1, cores() // streams))
+            self._passages = [compiled.create_infer_request() for _ in range(streams)]
+        return self._passages
 
     def _compiled(self, streams: int, threads: int) -> openvino.CompiledModel:
         options = {

@@ -169,3 +169,18 @@ def test_a_cache_that_cannot_be_written_is_a_warning(
     _, runtime = graph.open_graph(locate())
     assert runtime.accuracy >= LEAST_COSINE
     assert "cannot be written" in caplog.text
+
+
+def test_indexing_on_and_on_takes_no_more_memory(encoder: Encoder) -> None:
+    """Requests and their outputs, of megabytes each, were once kept for ever."""
+
+    def resident_mb() -> float:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    inputs = [PassageInput("", "word " * 100)] * 20
+    for _ in range(5):
+        encoder.passages(inputs)
+    before = resident_mb()
+    for _ in range(25):
+        encoder.passages(inputs)
+    assert resident_mb() - before < 50
