@@ -13,6 +13,7 @@ from indexer.catalog import CATALOG_FILE, Catalog
 from indexer.encoder import Encoder
 from indexer.lock import WriterLock
 from indexer.models import DEFAULT_MODEL, ModelContract, ModelError, ModelFiles, locate
+from indexer.records import Counts
 from indexer.runtimes import Kind
 from indexer.schema import CatalogError
 from indexer.snapshot import Snapshot
@@ -73,6 +74,7 @@ class Collection:
         self.fold_later = fold_later
         self._encoder = encoder
         self._derived: _Derived | None = None
+        self._counted: tuple[int, Counts] | None = None
         self._verified: Record | None = None  # files that this process found good, or not
         self._refused: Record | None = None
         self._loading, self._refreshing = threading.Lock(), threading.Lock()
@@ -93,6 +95,12 @@ class Collection:
             if self._encoder is None:
                 self._encoder = Encoder.of(self.model, self._runtime)
             return self._encoder
+
+    def counts(self, snapshot: Snapshot) -> Counts:
+        """What the commit holds; counted once for each, since that reads every text."""
+        if self._counted is None or self._counted[0] != snapshot.generation:
+            self._counted = snapshot.generation, snapshot.counts()
+        return self._counted[1]
 
     def model_files(self) -> ModelFiles:
         """Where the model's files are. Raises :class:`ModelError`."""

@@ -268,7 +268,7 @@ def _status(service: Service) -> StatusResponse:
     if service.ready.is_set():
         runtime = service.collection.any_encoder().runtime
         with service.collection.view() as view:
-            counts, generation = view.snapshot.counts(), view.snapshot.generation
+            counts, generation = service.collection.counts(view.snapshot), view.snapshot.generation
             exact, contract = view.vectors.exact, view.snapshot.contract
     return StatusResponse(
         version=version("passages"),
