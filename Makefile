@@ -9,7 +9,7 @@ export HF_HUB_OFFLINE := 1
 TESTS ?= -m "not slow"
 DOCS ?=
 
-.PHONY: serve test lint bench peers clean
+.PHONY: serve test lint bench bench-speed peers clean
 
 serve: $(VENV)/.installed
 ifneq ($(DOCS),)
@@ -30,6 +30,12 @@ lint: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	for set in squad-dev covidqa-passages cranfield xquad-en press-questions; do \
 		$(BIN)/python -m eval retrieval "$${PASSAGES_DATA:-../shared/data}/$$set" --index "build/eval/$$set" || exit 1; \
+	done
+
+# Speed of the same machine: stages and indexing, the vector index as it grows, the server under load. Half an hour.
+bench-speed: $(VENV)/.installed-dev
+	for what in speed ann load; do \
+		$(BIN)/python -m eval $$what "$${PASSAGES_DATA:-../shared/data}/press-questions" --index build/eval/press-questions || exit 1; \
 	done
 
 # Passages beside other libraries, each in an environment of its own; needs PASSAGES_DATA. About 7 GB on disk.
