@@ -21,6 +21,7 @@ class Batcher(Generic[Item, Made]):
     def __init__(self, serve: Callable[[Sequence[Item]], Sequence[Made]], most: int, lanes: int = 1) -> None:
         self._serve, self._most, self._lanes = serve, most, lanes
         self._lock = threading.Lock()
+        # Invariant, under the lock: something waits only while all lanes are taken; a batch belongs to one lane.
         self._waiting: deque[_Entry[Item, Made]] = deque()
         self._serving = 0
 
@@ -28,20 +29,20 @@ class Batcher(Generic[Item, Made]):
         """What ``serve`` makes of the item."""
         entry: _Entry[Item, Made] = _Entry(item)
         with self._lock:
-            self._waiting.append(entry)
             is_free = self._serving < self._lanes
             self._serving += is_free
+            if not is_free:
+                self._waiting.append(entry)
+        batch = [entry]
         if not is_free:
-            entry.woken.wait()  # it is served by then, or its turn to serve
-        if not entry.is_served:
-            self._serve_next(entry)
+            entry.woken.wait()  # it is served by then, or has been given a lane and a batch that begins with it
+            batch = entry.batch
+        if batch:
+            self._serve_all(batch)
         return entry.result()
 
-    def _serve_next(self, first: _Entry[Item, Made]) -> None:
-        """Serves ``first`` and those that wait, then hands the lane to the next that waits."""
-        with self._lock:
-            self._waiting.remove(first)
-            batch = [first, *(self._waiting.popleft() for _ in range(min(self._most - 1, len(self._waiting))))]
+    def _serve_all(self, batch: list[_Entry[Item, Made]]) -> None:
+        """Serves a batch, then hands the lane to those that wait."""
         try:
             for entry, made in zip(batch, self._serve([entry.item for entry in batch]), strict=True):
                 entry.made = [made]
@@ -50,12 +51,12 @@ class Batcher(Generic[Item, Made]):
                 entry.error = error
         finally:
             with self._lock:
-                if self._waiting:
-                    self._waiting[0].woken.set()
-                else:
-                    self._serving -= 1
+                following = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+                self._serving -= not following
+            if following:
+                following[0].batch = following
+                following[0].woken.set()
             for entry in batch:
-                entry.is_served = True
                 entry.woken.set()
 
 
@@ -65,7 +66,7 @@ class _Entry(Generic[Item, Made]):
     def __init__(self, item: Item) -> None:
         self.item = item
         self.woken = threading.Event()
-        self.is_served = False
+        self.batch: list[_Entry[Item, Made]] = []  # what its thread is to serve
         self.made: list[Made] = []
         self.error: BaseException | None = None
 

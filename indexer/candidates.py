@@ -124,12 +124,12 @@ class Ranker(NamedTuple):
             yield from [keys] if keys else []
             return
         with self.stages.timed("promise"):
-            there, codes, lengths = self.snapshot.terms(keys)
-            readings, _ = self._without_tokens(there, codes, lengths)
+            named, codes, lengths = self.snapshot.terms(keys)
+            readings, _ = self._without_tokens(np.array([key for key, _ in named], np.int64), codes, lengths)
             values = signals(readings, self.question.readable)
             scores = score(values, weights(self.calibration, tuple(one for one in self.readings if one != "tokens")))
-            order = np.lexsort((there, -scores.round(6)))
-            ordered = there[order].tolist()
+            promise = zip((-scores).round(6).tolist(), (passage_id for _, passage_id in named), range(len(named)), strict=True)
+            ordered = [named[at][0] for _, _, at in sorted(promise)]
         yield ordered[:PROMISING]
         yield ordered[PROMISING:]
 

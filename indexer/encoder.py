@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -134,6 +135,10 @@ class Encoder:
         self._remember(text, encoded)
         return encoded
 
+    def check_question(self, text: str) -> None:
+        """Raises :class:`TooLongError` if the model does not read all of it."""
+        self._question(text)
+
     def questions(self, texts: Sequence[str]) -> list[Encoded]:
         """Some questions, encoded together. Raises :class:`TooLongError`."""
         found = {text: self._remembered_of(text) for text in texts}
@@ -162,11 +167,12 @@ class Encoder:
         lengths = [_padded(len(one.ids)) for one in texts]
         groups = list(batches(lengths, BATCH_TOKENS))
         padded = [_batch([texts[at] for at in group], lengths[group[0]], self._description.padding) for group in groups]
-        for number, output in self._runtime.many(padded):
-            for row, at in enumerate(groups[number]):
-                made[at] = texts[at].made(output, row)
-            if progress:
-                progress(len(groups[number]))
+        with closing(self._runtime.many(padded)) as outputs:  # also when this is interrupted: it runs in threads of its own
+            for number, output in outputs:
+                for row, at in enumerate(groups[number]):
+                    made[at] = texts[at].made(output, row)
+                if progress:
+                    progress(len(groups[number]))
         return _encoded(made, self.contract.dimension)
 
     def _room(self, prefix: str) -> int:
@@ -198,7 +204,7 @@ class Encoder:
         """Each question encoded; together, in as few batches as the shapes allow that the runtime knows."""
         made: dict[int, Encoded] = {}
         lengths = [_at_least(len(one.ids), QUESTION_LENGTHS) for one in questions]
-        for group in batches(lengths, max(_QUESTION_TOKENS, *lengths)):
+        for group in batches(lengths, max([_QUESTION_TOKENS, *lengths])):
             filled = [*group, *group[:1] * (_at_least(len(group), QUESTION_BATCHES) - len(group))]  # the first once more
             output = self._runtime.one(_batch([questions[at] for at in filled], lengths[group[0]], self._description.padding))
             made |= {at: _encoded([questions[at].made(output, row)], self.contract.dimension) for row, at in enumerate(group)}

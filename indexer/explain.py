@@ -123,7 +123,8 @@ def _unplaced(session: Session, row: Scored) -> _Verdict:
     if session.query.group:
         return _Verdict("document", f"another passage of its document is better, or it is beyond place {last}")
     if among:
-        return _Verdict("rank", f"its score puts it beyond place {last}: ask for more with limit or offset")
+        why = "by its score, or because its vector and words promise less"
+        return _Verdict("rank", f"it is ranked beyond place {last}, {why}: ask for more with limit or offset")
     return _Verdict("candidates", f"neither its vector nor its words are among the best {FIRST_BLOCK} of their list")
 
 

@@ -16,7 +16,9 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Generator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -35,6 +37,7 @@ _GRAPH, _WEIGHTS, _RECORD = "graph.xml", "graph.bin", "model.json"
 _LIBRARIES = ("openvino", "sentence-transformers", "transformers", "torch")
 # Batches of passages that run at once, each on its share of the cores: more than one a core gains nothing.
 _MOST_STREAMS = 8
+_ABANDONED_S = 3600.0  # a conversion takes seconds
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +57,11 @@ def open_graph(files: ModelFiles) -> tuple[Description, OpenVinoRuntime]:
     kept = _read(place)
     if kept is None:
         kept = _make(files, place)
-    return kept.description, OpenVinoRuntime(kept.graph, kept.precision, kept.accuracy)
+    try:
+        return kept.description, OpenVinoRuntime(kept.graph, kept.precision, kept.accuracy)
+    finally:
+        if kept.graph.parent != place:  # what could not be kept; it is loaded
+            shutil.rmtree(kept.graph.parent, ignore_errors=True)
 
 
 def cache_folder() -> Path:
@@ -87,7 +94,7 @@ class OpenVinoRuntime:
         finally:
             self._idle.put(request)
 
-    def many(self, batches: Sequence[Batch]) -> Iterator[tuple[int, Output]]:
+    def many(self, batches: Sequence[Batch]) -> Generator[tuple[int, Output]]:
         """See :class:`indexer.runtimes.Runtime`."""
         with self._indexing:
             requests = self._passage_requests()
@@ -115,7 +122,9 @@ class OpenVinoRuntime:
             finally:
                 for request in requests:
                     request.cancel()
-                    request.wait()
+                for request in requests:  # all of them: a callback must not outlive who made it
+                    with suppress(RuntimeError):  # "was cancelled"
+                        request.wait()
 
     def _passage_requests(self) -> list[Any]:
         """As many as run at once, made when they are first needed."""
@@ -233,6 +242,7 @@ def _temporary(parent: Path) -> Path:
     """A new folder beside the entries; elsewhere where these cannot be written."""
     try:
         parent.mkdir(parents=True, exist_ok=True)
+        _sweep(parent)
         return Path(tempfile.mkdtemp(dir=parent, prefix=".new-"))
     except OSError as error:
         log.warning("%s cannot be written (%s): the model is converted anew at each start", parent, error.strerror)
@@ -240,14 +250,26 @@ def _temporary(parent: Path) -> Path:
 
 
 def _moved(temporary: Path, place: Path) -> Path:
-    """The folder at its place, unless it lies elsewhere or another process was faster."""
+    """The folder at its place, unless it lies elsewhere. What another process has put there meanwhile is as good."""
     if temporary.parent != place.parent:
         return temporary
-    shutil.rmtree(place, ignore_errors=True)  # a damaged one
-    try:
-        return temporary.rename(place)
-    except OSError:
-        return temporary
+    if _read(place) is None:
+        shutil.rmtree(place, ignore_errors=True)  # a damaged one
+        try:
+            return temporary.rename(place)
+        except OSError:
+            if _read(place) is None:
+                return temporary
+    shutil.rmtree(temporary, ignore_errors=True)
+    return place
+
+
+def _sweep(parent: Path) -> None:
+    """Deletes what conversions left that were killed."""
+    for left in parent.glob(".new-*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > _ABANDONED_S:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _hashes(place: Path) -> dict[str, str]:

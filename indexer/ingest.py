@@ -88,17 +88,15 @@ class _Then(NamedTuple):
 class _Group(NamedTuple):
     """What one commit will hold: changes in order, the passages to encode, and the characters that all of it makes.
 
-    ``encoding`` are those that this group's own turn of the encoder makes; ``earlier`` turns make the others."""
+    ``encoded`` are those that this group's own turn of the encoder makes, ``encoding``; ``earlier`` turns make the others, but
+    for those ``reused`` from the catalog."""
 
     changes: list[_Put | _Then]
     reused: Encodings
+    encoded: frozenset[bytes]
     encoding: Future[Encodings]
     earlier: list[Future[Encodings]]
     effort: Effort
-
-    def splits(self) -> list[Split]:
-        """The documents among the changes."""
-        return [one.split for one in self.changes if isinstance(one, _Put)]
 
     def encodings(self) -> Encodings:
         """Waits until all of them are there."""
@@ -159,12 +157,13 @@ class Ingest:
         inputs = _inputs(splits)
         with self.collection.catalog.read() as snapshot:
             reused: Encodings = snapshot.encodings_of(inputs)
-        coming = {digest for group in self._groups for digest in _inputs(group.splits())}
-        missing = {digest: one for digest, one in inputs.items() if digest not in reused and digest not in coming}
-        earlier = [group.encoding for group in self._groups] if coming & inputs.keys() else []
+        needed = inputs.keys() - reused.keys()
+        earlier = [group.encoding for group in self._groups if not needed.isdisjoint(group.encoded)]
+        coming = {digest for group in self._groups for digest in group.encoded}
+        missing = {digest: inputs[digest] for digest in inputs if digest in needed and digest not in coming}
         encoding = self._encoder.submit(self._encode, missing, self._shares(len(missing), self._chars))
         effort = Effort(len(missing), sum(len(each.hashes) for each in splits) - len(missing))
-        self._groups.append(_Group(self._waiting, reused, encoding, earlier, effort))
+        self._groups.append(_Group(self._waiting, reused, frozenset(missing), encoding, earlier, effort))
         self._waiting, self._passages, self._chars = [], 0, 0
 
     def _commit(self, all_but: int = 0) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, get_args
 
@@ -61,7 +61,7 @@ class Runtime(Protocol):
     def one(self, batch: Batch) -> Output:
         """A batch at once, on one core: for questions."""
 
-    def many(self, batches: Sequence[Batch]) -> Iterator[tuple[int, Output]]:
+    def many(self, batches: Sequence[Batch]) -> Generator[tuple[int, Output]]:
         """Every batch with its number, as they are done, on all cores: for passages."""
 
 
@@ -137,6 +137,15 @@ def _samples(vocabulary: int, limit: int) -> Iterator[Batch]:
 
 
 def _open(files: ModelFiles, kind: str) -> tuple[Description, Runtime]:
+    try:
+        return _opened(files, kind)
+    except ModelError:
+        raise
+    except Exception as error:  # a library that does not load, a device without memory: another runtime may work
+        raise ModelError(f"the runtime {kind} does not work here ({error}); choose another, or auto") from error
+
+
+def _opened(files: ModelFiles, kind: str) -> tuple[Description, Runtime]:
     if kind == "openvino":
         from indexer.graph import open_graph
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 from indexer.candidates import Ranker, Ranks, Scored, Stages
 from indexer.collection import Collection, View
 from indexer.documents import Document
+from indexer.encoder import TooLongError
 from indexer.evidence import evidence, matches, shared
 from indexer.filters import Condition, FilterError, condition
 from indexer.question import Asked, QuestionError, occurs, parse
@@ -123,15 +125,20 @@ def encoded(collection: Collection, query: Query) -> Encoding:
 
 
 def all_encoded(collection: Collection, queries: Sequence[Query]) -> list[Encoding]:
-    """The question of each query, encoded together. Raises what :func:`encoded` raises, with the number of the query."""
-    asked = []
+    """The question of each query, encoded together; what that took is shared among them. Raises what :func:`encoded` raises,
+    with the number of the query."""
+    encoder, asked = collection.encoder, []
     for number, query in enumerate(queries):
         try:
             asked.append(_checked(query))
-        except (QuestionError, FilterError) as error:
+            encoder.check_question(asked[-1].text)
+        except (QuestionError, FilterError, TooLongError) as error:
             raise type(error)(f"searches.{number}: {error}") from error
-    collection.encoder.questions([one.text for one in asked])  # which remembers them
-    return [encode(collection.encoder, one) for one in asked]
+    began = time.perf_counter()
+    encoder.questions([one.text for one in asked])  # which remembers them
+    share_ms = (time.perf_counter() - began) * 1000 / max(1, len(asked))
+    encodings = [encode(encoder, one) for one in asked]
+    return [one._replace(took_ms=one.took_ms + share_ms) for one in encodings]
 
 
 @contextmanager

@@ -66,6 +66,11 @@ class Snapshot:
         query = "SELECT count(*) FROM (SELECT 1 FROM passage WHERE key > ? LIMIT ?)"
         return int(self._db.execute(query, (last_key, limit)).fetchone()[0])
 
+    def count_to(self, last_key: int) -> int:
+        """How many passages there are up to ``last_key``."""
+        query = "SELECT (SELECT count(*) FROM passage) - (SELECT count(*) FROM passage WHERE key > ?)"  # both are quick
+        return int(self._db.execute(query, (last_key,)).fetchone()[0])
+
     def count_removed(self, since: int, last_key: int) -> int:
         """How many passages up to ``last_key`` were removed after generation ``since``."""
         query = "SELECT count(*) FROM removed WHERE generation > ? AND passage <= ?"
@@ -94,12 +99,15 @@ class Snapshot:
         lengths = np.fromiter(map(len, codes), np.int64, len(codes)) // 4
         return Candidates(named, _terms(b"".join(codes)), lengths, tokens)
 
-    def terms(self, keys: Sequence[int]) -> tuple[Keys, Codes, npt.NDArray[np.int64]]:
-        """Those of ``keys`` that this commit has, their terms one after the other, and how many each has, int64 [n]."""
-        query = "SELECT w.passage, w.codes FROM json_each(?) k CROSS JOIN term w ON w.passage = k.value"
+    def terms(self, keys: Sequence[int]) -> tuple[list[tuple[int, str]], Codes, npt.NDArray[np.int64]]:
+        """Keys and ids of those that this commit has, their terms one after the other, and how many each has, int64 [n]."""
+        query = (
+            "SELECT p.key, p.id, w.codes FROM json_each(?) k CROSS JOIN passage p ON p.key = k.value "
+            "JOIN term w ON w.passage = p.key"
+        )
         rows = self._db.execute(query, (json.dumps([int(key) for key in keys]),)).fetchall()
-        lengths = np.fromiter((len(row[1]) for row in rows), np.int64, len(rows)) // 4
-        return _keys(rows), _terms(b"".join(row[1] for row in rows)), lengths
+        lengths = np.fromiter((len(row[2]) for row in rows), np.int64, len(rows)) // 4
+        return [row[:2] for row in rows], _terms(b"".join(row[2] for row in rows)), lengths
 
     def copies(self, contents: Iterable[bytes]) -> dict[bytes, list[Copy]]:
         """Every passage of each text, by the hash of the text; each list by id."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -116,7 +116,7 @@ class TorchRuntime:
         """See :class:`indexer.runtimes.Runtime`."""
         return self._run(batch, 1)
 
-    def many(self, batches: Sequence[Batch]) -> Iterator[tuple[int, Output]]:
+    def many(self, batches: Sequence[Batch]) -> Generator[tuple[int, Output]]:
         """See :class:`indexer.runtimes.Runtime`."""
         for number, batch in enumerate(batches):
             yield number, self._run(batch, cores())

@@ -129,6 +129,11 @@ def _trusted(folder: Path, record: Record, snapshot: Snapshot) -> VectorFiles | 
         return None
     removed = snapshot.removed(record.generation)
     count = len(files.keys)
+    # Also none that the files lack: a passage that was deleted, and came back with the catalog.
+    there = count - int(np.isin(files.keys, removed).sum())
+    if snapshot.count_to(record.last_key) != there:
+        log.warning("the vectors in %s are of another catalog and will be made again", folder / record.place)
+        return None
     sample = np.unique(np.concatenate([np.linspace(0, count - 1, _SAMPLE, dtype=np.int64), np.arange(count)[-_SAMPLE:]]))
     sample = sample[np.isin(files.keys[sample], removed, invert=True)]
     stored = snapshot.vectors_of(files.keys[sample].tolist())

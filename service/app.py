@@ -144,7 +144,7 @@ def _add_search(app: FastAPI) -> None:
         return await _all_answered(service, [_question(one) for one in request.searches])
 
     @app.get("/v1/explain")
-    def explain(
+    async def explain(
         service: Served,
         q: Annotated[str, Query(description="the question", examples=["Who will host the next meeting?"])],
         passage: Annotated[str, Query(description="a passage's id")],
@@ -152,7 +152,10 @@ def _add_search(app: FastAPI) -> None:
         offset: Annotated[int, Query(ge=0, le=MAX_REACH)] = 0,
     ) -> ExplainResponse:
         """Why a passage was returned for a question, or which step dropped it."""
-        found = indexer.explain(service.collection, Question(q, limit, offset), passage)
+        collection = service.collection
+        found = await service.admission.run(
+            lambda timeout_s: indexer.explain(collection, Question(q, limit, offset, timeout_s=timeout_s), passage)
+        )
         if found is None:
             raise _no_passage(passage)
         return explain_response(found)
@@ -167,9 +170,12 @@ def _add_search(app: FastAPI) -> None:
         return passage_response(found)
 
     @app.get("/v1/passages/{passage_id}/similar")
-    def similar(passage_id: str, service: Served, limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 10) -> SimilarResponse:
+    async def similar(
+        passage_id: str, service: Served, limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 10
+    ) -> SimilarResponse:
         """Passages like a given one; its copies are left out."""
-        found = indexer.similar(service.collection, passage_id, limit)
+        collection = service.collection
+        found = await service.admission.run(lambda _: indexer.similar(collection, passage_id, limit))
         if found is None:
             raise _no_passage(passage_id)
         return similar_response(found)

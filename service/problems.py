@@ -76,11 +76,7 @@ async def _known(request: Request, error: Exception) -> JSONResponse:
         request.app.state.service.metrics.turned_away("busy" if isinstance(error, BusyError) else "deadline")
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
     # Only for what passes by itself: a wrong model stays wrong.
-    retry = (
-        {"Retry-After": "2"}
-        if isinstance(error, NotReadyError | LockedError | BusyError | DeadlineError | SearcherError)
-        else None
-    )
+    retry = {"Retry-After": "2"} if isinstance(error, _PASSING) else None
     return problem(status, str(error), retry)
 
 

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from indexer.candidates import FIRST_BLOCK
 from indexer.collection import Collection
-from indexer.errors import PassagesError
 
 COUNT = 10
 SHARE = 0.01
@@ -73,8 +73,8 @@ class LiveRecall:
                 before = time.thread_time()
                 try:
                     self._repeat(collection, self._waiting.pop())
-                except PassagesError as error:  # the index may be gone or damaged, which searches tell
-                    log.warning("recall is not measured: %s", error)
+                except Exception:  # the index may be gone or damaged, which searches tell
+                    log.exception("recall is not measured")
                 spent += time.thread_time() - before
 
     def _repeat(self, collection: Collection, question: Floats) -> None:
@@ -82,7 +82,7 @@ class LiveRecall:
             vectors = view.vectors
         if vectors.exact or not len(vectors):
             return
-        near = vectors.nearest(question, COUNT).keys
+        near = vectors.nearest(question, FIRST_BLOCK).keys[:COUNT]  # as many as a search asks for
         exact = vectors.exact_nearest(question, COUNT).keys
         self._found += len(np.intersect1d(near, exact)) + COUNT - len(exact)
         self._questions += 1

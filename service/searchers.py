@@ -7,13 +7,19 @@ model. It ends when its pipe does, so also when the server is killed.
 from __future__ import annotations
 
 import logging
+import math
+import os
 import pickle
 import queue
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, cast
 
@@ -23,6 +29,9 @@ from indexer.errors import PassagesError
 from indexer.reading import Encoding
 from indexer.search import Query, search
 from service.rendering import Rendered, rendered
+
+_LOOK_S = 0.2
+_GRACE_S = 0.3  # a search that ends by itself, a little late, need not cost a process
 
 log = logging.getLogger(__name__)
 
@@ -39,89 +48,138 @@ class Searchers:
         self._idle: queue.LifoQueue[_Child] = queue.LifoQueue()  # the last one used: its caches are warm
         self._every: set[_Child] = set()
         self._lock = threading.Lock()
-        self._closed = False
+        self._stopped = threading.Event()
 
     def start(self) -> None:
         """Start the children and wait until all of them can search."""
         for child in [self._child() for _ in range(self._count)]:
             child.ask(None)
             self._idle.put(child)
+        threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
     def stop(self) -> None:
         """End them; what they are at is not finished."""
+        self._stopped.set()
         with self._lock:
-            self._closed = True
             children, self._every = self._every, set()
         for child in children:
             child.end()
 
-    def ask(self, query: Query, encoding: Encoding) -> Rendered:
-        """The answer. Raises what :func:`indexer.search` raises, and :class:`SearcherError`."""
+    def renew(self) -> None:
+        """Let others take their place, which open the index's files as they are now."""
+        fresh = [self._child() for _ in range(self._count)]
+        for child in fresh:
+            child.ask(None)
+        old = [self._idle.get() for _ in range(self._count)]  # each as soon as it has answered what it is at
+        for child in fresh:
+            self._idle.put(child)
+        for child in old:
+            self._discard(child)
+
+    def ask(self, query: Query, encoding: Encoding, until: float | None = None) -> Rendered:
+        """The answer, before ``until`` on the clock of :func:`time.monotonic`.
+
+        Raises what :func:`indexer.search` raises, and :class:`SearcherError`.
+        """
+        query = _timed(query, encoding, until)
         if not self._count:
             return rendered(search(self._collection, query, encoding))
         try:
-            child = self._idle.get(timeout=query.timeout_s)
+            child = self._idle.get(timeout=_left(until))
         except queue.Empty as error:
-            raise DeadlineError("no process was free to search: ask again in a moment") from error
+            raise DeadlineError("no process was free to search in time: ask again in a moment") from error
         try:
-            return child.ask((query, encoding))
-        except SearcherError:
-            log.exception("a process that searched has ended; another takes its place")
+            return child.ask((_timed(query, encoding, until), encoding), until)
+        except SearcherError as error:
             child = self._replacement(child)
-            return child.ask((query, encoding))  # once: a question that ends every process must not end them for ever
+            if until is not None and time.monotonic() >= until:  # it was ended because it went on for too long
+                raise DeadlineError("the search took too long: ask for less, or again in a moment") from error
+            log.exception("a process that searched has ended; another takes its place")
+            return child.ask((query, encoding), until)  # once: a question that ends every process must not go on for ever
         finally:
             self._idle.put(child)
 
-    def ask_all(self, queries: Sequence[Query], encodings: Sequence[Encoding]) -> list[Rendered]:
+    def ask_all(self, queries: Sequence[Query], encodings: Sequence[Encoding], until: float | None = None) -> list[Rendered]:
         """The answer of each, as many at once as there are children."""
         with ThreadPoolExecutor(max(1, self._count)) as threads:
-            return list(threads.map(self.ask, queries, encodings))
+            return list(threads.map(lambda query, encoding: self.ask(query, encoding, until), queries, encodings))
 
     def _child(self) -> _Child:
         child = _Child(self._collection.folder, self._collection.model)
         with self._lock:
             self._every.add(child)
-        if self._closed:
+        if self._stopped.is_set():
             child.end()
         return child
 
     def _replacement(self, ended: _Child) -> _Child:
-        with self._lock:
-            self._every.discard(ended)
-        ended.end()
+        self._discard(ended)
         return self._child()
+
+    def _discard(self, child: _Child) -> None:
+        with self._lock:
+            self._every.discard(child)
+        child.end()
+
+    def _watch(self) -> None:
+        """Ends children that go on after their time: a search looks at the clock itself, but not while native code runs."""
+        while not self._stopped.wait(_LOOK_S):
+            with self._lock:
+                overdue = [child for child in self._every if time.monotonic() > child.until + _GRACE_S]
+            for child in overdue:
+                child.kill()
 
 
 class _Child:
-    """One process; one question at a time."""
+    """One process; one question at a time. ``until`` is when what it is at must have ended."""
 
     def __init__(self, folder: Path, model: str) -> None:
-        command = [sys.executable, "-m", "service.searchers", str(folder), model]
+        # Nothing of the working folder is imported (-P), which holds documents of anybody; this package is, wherever it lies.
+        start = "import sys; sys.path.insert(0, sys.argv.pop(1)); from service.searchers import main; main(*sys.argv[1:])"
+        command = [sys.executable, "-P", "-c", start, str(Path(__file__).resolve().parent.parent), str(folder), model]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603
+        self.until = math.inf
 
-    def ask(self, request: tuple[Query, Encoding] | None) -> Rendered:
+    def ask(self, request: tuple[Query, Encoding] | None, until: float | None = None) -> Rendered:
+        self.until = math.inf if until is None else until
         try:
             pickle.dump(request, cast("IO[bytes]", self._process.stdin))
             cast("IO[bytes]", self._process.stdin).flush()
             reply = pickle.load(cast("IO[bytes]", self._process.stdout))  # noqa: S301  # what this program's own child wrote
         except (OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
             raise SearcherError("the process that searched has ended: ask again; the server's log may say why") from error
+        finally:
+            self.until = math.inf
         if isinstance(reply, BaseException):
             raise reply
         return cast("Rendered", reply)
 
+    def kill(self) -> None:
+        """It only reads, so there is nothing that it must finish."""
+        self._process.kill()
+
     def end(self) -> None:
-        # Both pipes first: a child that waits for a question then ends by itself.
+        """Ends it at once; its pipes are closed after, since who reads from them holds them until then."""
+        self.kill()
+        self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
-            try:
+            with suppress(OSError):  # a question may be half sent
                 cast("IO[bytes]", pipe).close()
-            except OSError:  # it has ended with a question half sent
-                log.debug("a pipe to a searching process was broken")
-        try:
-            self._process.wait(2)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+
+
+def _left(until: float | None) -> float | None:
+    """Seconds that are left, not below 0."""
+    return None if until is None else max(0.0, until - time.monotonic())
+
+
+def _timed(query: Query, encoding: Encoding, until: float | None) -> Query:
+    """The query with the time that is left, to which a search adds what the encoder took. Raises :class:`DeadlineError`."""
+    left = _left(until)
+    if left is None:
+        return query
+    if left <= 0:
+        raise DeadlineError("no time is left to search: ask again in a moment")
+    return replace(query, timeout_s=left + encoding.took_ms / 1000)
 
 
 def _serve(collection: Collection, questions: IO[bytes], answers: IO[bytes]) -> None:
@@ -146,11 +204,11 @@ def _reply(collection: Collection, query: Query, encoding: Encoding) -> Rendered
         return error
 
 
-def _main(folder: str, model: str) -> None:
-    import os
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then ends its children
+def main(folder: str, model: str) -> None:
+    """A child: answers on what was its standard output."""
+    # Ctrl-C, and the end of a service, are for the server too, which finishes what is asked and then ends its children.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints must not do so among the answers
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
@@ -158,7 +216,3 @@ def _main(folder: str, model: str) -> None:
         _serve(Collection(Path(folder), model), sys.stdin.buffer, answers)
     except BrokenPipeError:  # nobody waits for the answer
         os._exit(0)
-
-
-if __name__ == "__main__":
-    _main(*sys.argv[1:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,10 +37,10 @@ class Service:
 
     def __init__(self, index: Path, model: str, limits: Limits = DEFAULT_LIMITS, runtime: Kind = "auto") -> None:
         self.index, self._model, self._runtime = index, model, runtime
-        self.admission, self.metrics, self._processes = Admission(limits), Metrics(), limits.processes
+        self.admission, self.metrics, self._processes = Admission(limits), Metrics(), min(limits.processes, limits.threads)
         self._searchers: Searchers | None = None
         self.recall = LiveRecall(lambda: self.admission.admitted > 0)
-        self.upkeep = Upkeep()
+        self.upkeep = Upkeep(self._renew)
         self._watch()
         self._writers = threading.BoundedSemaphore(MAX_WRITERS)
         self.ready = threading.Event()
@@ -79,14 +80,16 @@ class Service:
             self._writers.release()
 
     def answer(self, query: Query) -> bytes:
-        """The answer as JSON. Raises what :func:`indexer.search` raises."""
+        """The answer as JSON, within the query's time. Raises what :func:`indexer.search` raises."""
+        until = _until(query)
         encoding = encoded(self.collection, query)
-        return self._counted(encoding, self.searchers.ask(query, encoding))
+        return self._counted(encoding, self.searchers.ask(query, encoding, until))
 
     def answers(self, queries: Sequence[Query]) -> list[bytes]:
-        """The answer of each query as JSON; their questions are encoded together."""
+        """The answer of each query as JSON, all within the first one's time; their questions are encoded together."""
+        until = _until(queries[0])
         encodings = all_encoded(self.collection, queries)
-        answers = self.searchers.ask_all(queries, encodings)
+        answers = self.searchers.ask_all(queries, encodings, until)
         return [self._counted(*one) for one in zip(encodings, answers, strict=True)]
 
     def _counted(self, encoding: Encoding, answer: Rendered) -> bytes:
@@ -116,6 +119,9 @@ class Service:
         watch("recall_at_10_low", "The low end of its 95 % interval.", lambda: self._recall("low"))
         watch("recall_at_10_high", "The high end of its 95 % interval.", lambda: self._recall("high"))
 
+    def _renew(self) -> None:
+        self.searchers.renew()
+
     def _recall(self, what: str) -> float:
         return float(getattr(self.recall.measured, what, math.nan))
 
@@ -141,6 +147,10 @@ class Service:
             self.recall.start(self._collection)
             self.upkeep.start(self._collection)
             self.ready.set()
+
+
+def _until(query: Query) -> float | None:
+    return None if query.timeout_s is None else time.monotonic() + query.timeout_s
 
 
 def _seed(collection: Collection) -> None:

@@ -89,8 +89,14 @@ def test_an_error_is_told_to_its_whole_batch_and_to_no_other() -> None:
     assert batcher(5) == 10, "the lane is free again"
 
 
-def test_many_threads_get_each_its_own() -> None:
-    batcher: Batcher[int, int] = Batcher(lambda items: [2 * item for item in items], most=5, lanes=2)
+@pytest.mark.parametrize("lanes", [1, 2, 4])
+def test_many_threads_get_each_its_own_and_every_lane_is_given_back(lanes: int) -> None:
+    def serve(items: Sequence[int]) -> list[int]:
+        if items[0] % 7 == 0:
+            time.sleep(0)  # another thread's turn, at odd moments
+        return [2 * item for item in items]
+
+    batcher: Batcher[int, int] = Batcher(serve, most=3, lanes=lanes)
     with ThreadPoolExecutor(32) as threads:
-        assert list(threads.map(batcher, range(5000))) == [2 * item for item in range(5000)]
+        assert list(threads.map(batcher, range(20_000))) == [2 * item for item in range(20_000)]
     assert (batcher._serving, len(batcher._waiting)) == (0, 0)

@@ -388,6 +388,13 @@ def test_a_batch_answers_each_question_as_it_is_answered_alone(client: TestClien
     assert ("stages" in answers[1], "stages" in answers[0]) == (True, False)
 
 
+def test_a_batch_that_was_asked_before_is_answered_again(client: TestClient) -> None:
+    searches = [{"question": "Who asked this before?"}, {"question": "And who this?"}, {"question": "And who this?"}]
+    answers = [client.post("/v1/search/batch", json={"searches": searches}) for _ in range(2)]
+    assert [one.status_code for one in answers] == [200, 200]
+    assert len(answers[1].json()["answers"]) == 3
+
+
 def test_the_questions_of_a_batch_are_encoded_together(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
     encoder = client.app.state.service.collection.encoder  # type: ignore[attr-defined]
@@ -409,6 +416,8 @@ def test_the_questions_of_a_batch_are_encoded_together(client: TestClient, monke
         ([], "searches: "),
         ([{"question": "who?"}, {"question": " "}], "searches.1: the question is empty"),
         ([{"question": "who?"}, {"question": "why?", "limit": 0}], "searches.1.limit: "),
+        ([{"question": "who?"}, {"question": "word " * 400}], "searches.1: the question has 400 tokens"),
+        ([{"question": "who?"}, {"question": "why?", "filter": {"date": {"around": 1}}}], "searches.1: "),
         ([{"question": "who?"}] * 65, "searches: "),
     ],
 )
@@ -478,5 +487,5 @@ def test_a_question_that_takes_too_long_is_ended(crowded: TestClient, monkeypatc
         return encode(self, text)
 
     monkeypatch.setattr(Encoder, "question", slow)
-    assert "no answer within" in problem(crowded.post("/v1/search", json={"question": "Who is slow?"}), 503)
+    assert "ask again" in problem(crowded.post("/v1/search", json={"question": "Who is slow?"}), 503)
     assert 'passages_turned_away_total{reason="deadline"} 1.0' in crowded.get("/metrics").text

@@ -261,3 +261,16 @@ def test_an_error_of_the_encoder_reaches_who_waits_for_the_commit(
         with pytest.raises(MemoryError, match="no room"):
             one.flush()
     assert list(stored(collection)) == ["a"]
+
+
+def test_what_a_waiting_batch_took_from_the_catalog_is_found_when_it_is_gone_there(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first batch replaces the only document that holds a passage, the second takes it over, the third needs it too."""
+    put(collection, Document("a", "", ONE))
+    monkeypatch.setattr(ingest, "COMMIT_PASSAGES", 1)
+    with Ingest(collection) as one:
+        for name, paragraph in [("a", TWO), ("b", ONE), ("c", ONE), ("d", ONE)]:
+            one.document(Document(name, "", paragraph))
+        one.flush()
+    assert {name: passages[0][2] for name, passages in stored(collection).items()} == {"a": TWO, "b": ONE, "c": ONE, "d": ONE}

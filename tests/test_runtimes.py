@@ -13,7 +13,7 @@ import pytest
 from indexer import graph
 from indexer.encoder import Encoded, Encoder, PassageInput
 from indexer.models import ModelError, locate
-from indexer.runtimes import KINDS, LEAST_COSINE, is_here, open_runtime
+from indexer.runtimes import KINDS, LEAST_COSINE, Batch, is_here, open_runtime
 from indexer.sentences import sentences
 
 GATE = Path(__file__).parent.parent / "eval" / "gate" / "corpus.jsonl"
@@ -166,9 +166,15 @@ def test_a_cache_that_cannot_be_written_is_a_warning(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
     _, runtime = graph.open_graph(locate())
     assert runtime.accuracy >= LEAST_COSINE
+    ones = np.ones((1, 16), np.int64)
+    assert runtime.one(Batch(ones, ones, ones)).pooled.shape == (1, 384)
     assert "cannot be written" in caplog.text
+    assert not list(temporary.iterdir()), "what could not be kept is not left behind"
 
 
 def test_indexing_on_and_on_takes_no_more_memory(encoder: Encoder) -> None:
@@ -184,3 +190,49 @@ def test_indexing_on_and_on_takes_no_more_memory(encoder: Encoder) -> None:
     for _ in range(25):
         encoder.passages(inputs)
     assert resident_mb() - before < 50
+
+
+def test_what_another_process_has_kept_meanwhile_stays(kept: Path, cache: Path, tmp_path: Path) -> None:
+    place = cache / kept.name
+    mine = cache / ".new-mine"
+    shutil.copytree(kept, place)
+    shutil.copytree(kept, mine)
+    before = (place / "graph.bin").stat().st_ino
+    assert graph._moved(mine, place) == place
+    assert (place / "graph.bin").stat().st_ino == before
+    assert list(cache.iterdir()) == [place]
+
+
+def test_what_a_killed_conversion_left_is_swept(cache: Path) -> None:
+    old, new = cache / ".new-old", cache / ".new-new"
+    for folder in (old, new):
+        folder.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    graph._sweep(cache)
+    assert list(cache.iterdir()) == [new]
+
+
+def test_indexing_that_was_stopped_midway_leaves_the_runtime_usable(encoder: Encoder) -> None:
+    inputs = [PassageInput("", f"{number} " + "word " * 150) for number in range(60)]
+
+    def stop(_: int) -> None:
+        raise KeyboardInterrupt
+
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            encoder.passages(inputs, stop)
+        assert len(encoder.passages(inputs[:3]).pooled) == 3
+
+
+def test_a_runtime_that_breaks_gives_way_to_another(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("indexer.runtimes.KINDS", ("openvino", "float32"))
+
+    def breaks(_: object) -> None:
+        raise ImportError("libtbb.so is missing")
+
+    monkeypatch.setattr(graph, "open_graph", breaks)
+    _, runtime = open_runtime(locate())
+    assert runtime.name == "torch float32"
+    assert "libtbb.so is missing" in caplog.text
+    with pytest.raises(ModelError, match="openvino does not work here"):
+        open_runtime(locate(), "openvino")

@@ -128,10 +128,10 @@ def test_a_question_that_ends_every_child_is_an_error_and_the_next_is_answered(
     with Running(filled, 1) as searchers:
         asked = _Child.ask
 
-        def die(self: _Child, request: object) -> Rendered:
+        def die(self: _Child, request: object, until: float | None = None) -> Rendered:
             os.kill(self._process.pid, signal.SIGKILL)
             assert ended(self._process.pid)
-            return asked(self, request)  # type: ignore[arg-type]
+            return asked(self, request, until)  # type: ignore[arg-type]
 
         monkeypatch.setattr(_Child, "ask", die)
         with pytest.raises(SearcherError, match="ask again"):
@@ -158,10 +158,66 @@ def test_an_error_in_a_child_is_raised_here_and_the_child_goes_on(
 def test_who_finds_no_child_idle_in_time_is_told_so(filled: Collection) -> None:
     with Running(filled, 1) as searchers:
         child = searchers._idle.get()
+        query = Query("What is red?")
+        encoding = encoded(filled, query)
         with pytest.raises(DeadlineError, match="no process was free"):
-            ask(searchers, filled, "What is red?", timeout_s=0.05)
+            searchers.ask(query, encoding, time.monotonic() + 0.05)
+        with pytest.raises(DeadlineError, match="no time is left"):
+            searchers.ask(query, encoding, time.monotonic() - 1)
         searchers._idle.put(child)
-        assert ask(searchers, filled, "What is red?", timeout_s=10.0).verdict
+        assert searchers.ask(query, encoding, time.monotonic() + 10).verdict
+
+
+def test_a_child_that_hangs_is_ended_when_its_time_is_over(filled: Collection) -> None:
+    with Running(filled, 1) as searchers:
+        (hanging,) = pids(searchers)
+        query = Query("What is red?")
+        encoding = encoded(filled, query)
+        os.kill(hanging, signal.SIGSTOP)
+        began = time.monotonic()
+        with pytest.raises(DeadlineError, match="took too long"):
+            searchers.ask(query, encoding, began + 0.3)
+        assert time.monotonic() - began < 5
+        assert ended(hanging)
+        assert searchers.ask(query, encoding, time.monotonic() + 30).verdict
+
+
+def test_the_end_does_not_wait_for_a_child_that_hangs(filled: Collection) -> None:
+    with Running(filled, 1) as searchers:
+        (hanging,) = pids(searchers)
+        os.kill(hanging, signal.SIGSTOP)
+        query = Query("What is red?")
+        with ThreadPoolExecutor(1) as threads:
+            asked = threads.submit(searchers.ask, query, encoded(filled, query))
+            time.sleep(0.1)
+            searchers.stop()
+            with pytest.raises(SearcherError):
+                asked.result(20)
+    assert ended(hanging)
+
+
+def test_several_questions_share_one_time(filled: Collection) -> None:
+    with Running(filled, 1) as searchers:
+        queries = [Query(f"Who is {number}?") for number in range(40)]
+        encodings = [encoded(filled, query) for query in queries]
+        with pytest.raises(DeadlineError):
+            searchers.ask_all(queries, encodings, time.monotonic() + 0.02)
+
+
+def test_others_take_the_children_s_place_when_files_were_mended(searchers: Searchers, filled: Collection) -> None:
+    before = pids(searchers)
+    searchers.renew()
+    assert not before & pids(searchers)
+    assert ask(searchers, filled, "What is red?").verdict
+
+
+def test_nothing_of_the_working_folder_is_imported(filled: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("queue.py", "service.py", "sitecustomize.py"):
+        (tmp_path / name).write_text(f"open('imported', 'a').write('{name}')")
+    monkeypatch.chdir(tmp_path)
+    with Running(filled, 1) as searchers:
+        assert ask(searchers, filled, "What is red?").verdict
+    assert not (tmp_path / "imported").exists()
 
 
 def test_the_end_ends_the_children(filled: Collection) -> None:

@@ -320,6 +320,29 @@ def test_files_newer_than_a_restored_catalog_are_not_used(store: Collection, tmp
         assert same(answers(restored), right)
 
 
+def test_files_that_lack_passages_which_came_back_with_a_restored_catalog_are_not_used(
+    store: Collection, tmp_path: Path
+) -> None:
+    write(store, range(100))
+    store.close()
+    shutil.copytree(store.folder, tmp_path / "backup")
+    with Collection(store.folder) as newer:
+        write(newer, delete=range(0, 100, 3))
+        fold(newer)
+        assert in_files(newer) == 66
+    for file in store.folder.glob("catalog.sqlite*"):
+        file.unlink()
+    for file in (tmp_path / "backup").glob("catalog.sqlite*"):
+        shutil.copy(file, store.folder)
+    with Collection(store.folder) as restored:
+        write(restored, [100])  # so that it is no older than the files, whose every row is still right
+        write(restored, [101])
+        assert same(answers(restored), expected(range(102)))
+        fold(restored)
+        assert in_files(restored) == 102
+        assert same(answers(restored), expected(range(102)))
+
+
 @pytest.mark.parametrize(
     "other", [replace(CONTRACT, weights="others"), replace(CONTRACT, dimension=10), replace(CONTRACT, dimension=5)]
 )
