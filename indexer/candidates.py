@@ -80,7 +80,7 @@ class Stages:
         """Adds what the block takes to ``stage``. Raises :class:`DeadlineError` instead if the search has no time left."""
         began = time.perf_counter()
         if self._timeout_s is not None and began - self._began > self._timeout_s:
-            raise DeadlineError(f"no answer within {self._timeout_s:.1f} seconds: ask for less, or again in a moment")
+            raise DeadlineError(f"no answer within {self._timeout_s:.2g} seconds: ask for less, or again in a moment")
         try:
             yield
         finally:

@@ -187,6 +187,7 @@ def _read(place: Path) -> _Kept | None:
 
 
 def _make(files: ModelFiles, place: Path) -> _Kept:
+    log.warning("the model is being converted for this processor, once; it takes some seconds")
     model = load(files)
     temporary = _temporary(place.parent)
     try:

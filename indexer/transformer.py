@@ -43,6 +43,7 @@ def load(files: ModelFiles) -> SentenceTransformer:
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # its warnings are of training
     try:
         model = SentenceTransformer(
             str(files.folder),

@@ -91,6 +91,8 @@ class Searchers:
         try:
             return child.ask((_timed(query, encoding, until), encoding), until)
         except SearcherError as error:
+            if self._stopped.is_set():
+                raise
             child = self._replacement(child)
             if until is not None and time.monotonic() >= until:  # it was ended because it went on for too long
                 raise DeadlineError("the search took too long: ask for less, or again in a moment") from error

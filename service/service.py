@@ -39,6 +39,7 @@ class Service:
         self.index, self._model, self._runtime = index, model, runtime
         self.admission, self.metrics, self._processes = Admission(limits), Metrics(), min(limits.processes, limits.threads)
         self._searchers: Searchers | None = None
+        self._closed = False
         self.recall = LiveRecall(lambda: self.admission.admitted > 0)
         self.upkeep = Upkeep(self._renew)
         self._watch()
@@ -104,6 +105,7 @@ class Service:
 
     def close(self) -> None:
         """Let go of the index."""
+        self._closed = True
         self.recall.stop()
         self.upkeep.stop()
         if self._searchers is not None:
@@ -139,7 +141,8 @@ class Service:
             self._searchers.ask_all([query] * max(1, self._processes), [encoding] * max(1, self._processes))
         except PassagesError as error:
             self.failure = str(error)
-            log.error("not ready: %s", error)
+            if not self._closed:  # ended while it started
+                log.error("not ready: %s", error)
         except Exception:
             self.failure = "the service could not start; its log says why"
             log.exception("not ready")
