@@ -47,15 +47,20 @@ class Searchers:
         self._collection, self._count = collection, count
         self._idle: queue.LifoQueue[_Child] = queue.LifoQueue()  # the last one used: its caches are warm
         self._every: set[_Child] = set()
+        self._starting: list[_Child] = []
         self._lock = threading.Lock()
         self._stopped = threading.Event()
 
     def start(self) -> None:
-        """Start the children and wait until all of them can search."""
-        for child in [self._child() for _ in range(self._count)]:
+        """Start the children; they open the index while other things are done. None is asked before :meth:`wait`."""
+        self._starting = [self._child() for _ in range(self._count)]
+        threading.Thread(target=self._watch, name="watch", daemon=True).start()
+
+    def wait(self) -> None:
+        """Wait until all children can search. Raises :class:`SearcherError`."""
+        for child in self._starting:
             child.ask(None)
             self._idle.put(child)
-        threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
     def stop(self) -> None:
         """End them; what they are at is not finished."""

@@ -132,24 +132,30 @@ class Service:
             self._collection = Collection(
                 self.index, self._model, create=True, runtime=self._runtime, fold_later=self.upkeep.is_due
             )
-            _seed(self._collection)
-            self._collection.encoder.warm()
             self._searchers = Searchers(self._collection, self._processes)
             self._searchers.start()
+            _seed(self._collection)
+            self._collection.encoder.warm()
+            self._searchers.wait()
             query = Query("is everything loaded?", limit=1)  # so that no user's question pays for it
             encoding = encoded(self._collection, query)
             self._searchers.ask_all([query] * max(1, self._processes), [encoding] * max(1, self._processes))
         except PassagesError as error:
-            self.failure = str(error)
+            self._failed(str(error))
             if not self._closed:  # ended while it started
                 log.error("not ready: %s", error)
         except Exception:
-            self.failure = "the service could not start; its log says why"
+            self._failed("the service could not start; its log says why")
             log.exception("not ready")
         else:
             self.recall.start(self._collection)
             self.upkeep.start(self._collection)
             self.ready.set()
+
+    def _failed(self, why: str) -> None:
+        self.failure = why
+        if self._searchers is not None:
+            self._searchers.stop()
 
 
 def _until(query: Query) -> float | None:

@@ -44,6 +44,7 @@ class Running(Searchers):
 
     def __enter__(self) -> Searchers:
         self.start()
+        self.wait()
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -231,7 +232,7 @@ def test_the_end_ends_the_children(filled: Collection) -> None:
 def test_children_end_when_their_server_is_killed(filled: Collection) -> None:
     code = (
         "import sys, time; from pathlib import Path; from indexer.collection import Collection; "
-        "from service.searchers import Searchers; s = Searchers(Collection(Path(sys.argv[1])), 2); s.start(); "
+        "from service.searchers import Searchers; s = Searchers(Collection(Path(sys.argv[1])), 2); s.start(); s.wait(); "
         "print(*[child._process.pid for child in s._every], flush=True); time.sleep(60)"
     )
     server = subprocess.Popen([sys.executable, "-c", code, str(filled.folder)], stdout=subprocess.PIPE, text=True, cwd=ROOT)
