@@ -86,7 +86,7 @@ class _Then(NamedTuple):
 
 
 class _Group(NamedTuple):
-    """What one commit will hold: changes in order, the passages to encode, and the characters that all of it makes.
+    """What one commit will hold: changes in order, and how the passages of its documents are encoded.
 
     ``encoded`` are those that this group's own turn of the encoder makes, ``encoding``; ``earlier`` turns make the others, but
     for those ``reused`` from the catalog."""

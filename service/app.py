@@ -1,4 +1,5 @@
-"""The HTTP application. Handlers are plain functions, which FastAPI runs in threads: no model work on the event loop."""
+"""The HTTP application. No work is done on the event loop: questions go through admission into threads, other handlers are
+plain functions, which FastAPI runs in threads of its own."""
 
 from __future__ import annotations
 

@@ -38,6 +38,20 @@ def effort(collection: Collection, *documents: Document) -> tuple[int, int]:
     return one.effort.encoded, one.effort.reused
 
 
+@pytest.fixture
+def rounds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many passages the encoder was given, each time that it was."""
+    found: list[int] = []
+    passages = Encoder.passages
+
+    def count(self: Encoder, inputs: list[PassageInput], *rest: object) -> object:
+        found.append(len(inputs))
+        return passages(self, inputs, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Encoder, "passages", count)
+    return found
+
+
 def text(*paragraphs: str) -> str:
     return "\n\n".join(paragraphs)
 
@@ -171,18 +185,12 @@ def test_who_waits_is_told_the_result_when_it_is_stored(collection: Collection) 
     assert seen == [(True, [])]
 
 
-def test_one_giant_document_is_stored_whole_in_one_commit(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_giant_document_is_stored_whole_in_one_commit(
+    collection: Collection, rounds: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Encoded in several rounds, since the token vectors of all of it would not fit in memory."""
     monkeypatch.setattr(ingest, "COMMIT_PASSAGES", 16)
     paragraphs = [f"Paragraph {number} says that the river is {number * 7} miles long." for number in range(100)]
-    rounds: list[int] = []
-    passages = Encoder.passages
-
-    def count(self: Encoder, inputs: list[PassageInput], *rest: object) -> object:
-        rounds.append(len(inputs))
-        return passages(self, inputs, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Encoder, "passages", count)
     steps: list[Step] = []
     one = Ingest(collection, steps.append)
     one.document(Document("giant", "", text(*paragraphs)))
@@ -218,16 +226,10 @@ def test_documents_are_committed_batch_by_batch_while_the_next_is_encoded(
     assert one.effort == Effort(5, 0)
 
 
-def test_what_another_batch_is_encoding_is_not_encoded_again(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_another_batch_is_encoding_is_not_encoded_again(
+    collection: Collection, rounds: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ingest, "COMMIT_PASSAGES", 2)
-    rounds: list[int] = []
-    passages = Encoder.passages
-
-    def count(self: Encoder, inputs: list[PassageInput], *rest: object) -> object:
-        rounds.append(len(inputs))
-        return passages(self, inputs, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Encoder, "passages", count)
     with Ingest(collection) as one:
         for name, paragraphs in [("a", (ONE, TWO)), ("b", (TWO, THREE)), ("c", (ONE, THREE))]:
             one.document(Document(name, "", text(*paragraphs)))
