@@ -17,10 +17,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -78,61 +80,33 @@ class OpenVinoRuntime:
         self._graph, self._precision = self._core.read_model(graph), precision
         # A model of its own for questions: in one queue with passages, a question would wait for a whole batch of them.
         # No more streams than run at once: with two, one question alone took half as long again.
-        self._questions = self._compiled(lanes(), 1)
-        self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        for _ in range(lanes()):
-            self._idle.put(self._questions.create_infer_request())
-        self._passages: list[Any] = []
+        self._questions = self._requests(lanes(), 1)
+        self._passages: queue.SimpleQueue[Any] | None = None  # made when they are first needed
         self._indexing = threading.Lock()
 
     def one(self, batch: Batch) -> Output:
         """See :class:`indexer.runtimes.Runtime`."""
-        request = self._idle.get()
-        try:
-            request.infer(list(batch))
-            return _output(request)
-        finally:
-            self._idle.put(request)
+        return _inferred(self._questions, batch)
 
     def many(self, batches: Sequence[Batch]) -> Generator[tuple[int, Output]]:
         """See :class:`indexer.runtimes.Runtime`."""
         with self._indexing:
-            requests = self._passage_requests()
-            done: queue.SimpleQueue[tuple[int, int]] = queue.SimpleQueue()
-            waiting = enumerate(batches)
-
-            def start(at: int) -> bool:
-                """Gives a request the next batch, if there is one; who is done is told by number."""
-                for number, batch in waiting:
-                    # A callback that held its request would keep both for ever: no collector sees that circle.
-                    requests[at].set_callback(done.put, (number, at))
-                    requests[at].start_async(list(batch))
-                    return True
-                return False
-
-            running = sum(start(at) for at in range(len(requests)))
-            try:
-                while running:
-                    number, at = done.get()
-                    running -= 1
-                    requests[at].wait()  # raises what went wrong
-                    output = _output(requests[at])
-                    running += start(at)  # before the output is looked at, so that no core waits for that
-                    yield number, output
-            finally:
-                for request in requests:
-                    request.cancel()
-                for request in requests:  # all of them: a callback must not outlive who made it
-                    with suppress(RuntimeError):  # "was cancelled"
-                        request.wait()
-
-    def _passage_requests(self) -> list[Any]:
-        """As many as run at once, made when they are first needed."""
-        if not self._passages:
             streams = min(cores(), _MOST_STREAMS)
-            compiled = self._compiled(streams, max(1, cores() // streams))
-            self._passages = [compiled.create_infer_request() for _ in range(streams)]
-        return self._passages
+            self._passages = requests = self._passages or self._requests(streams, max(1, cores() // streams))
+
+            def encode(number: int, batch: Batch) -> tuple[int, Output]:
+                return number, _inferred(requests, batch)
+
+            # Threads that wait, not the requests' callbacks: those are told neither of errors nor of what was cancelled.
+            with ThreadPoolExecutor(streams, "passages") as pool:
+                yield from _in_turn(pool, encode, enumerate(batches), 2 * streams)
+
+    def _requests(self, streams: int, threads: int) -> queue.SimpleQueue[Any]:
+        """The graph compiled for ``streams`` batches at once: a request for each, idle."""
+        compiled, idle = self._compiled(streams, threads), queue.SimpleQueue[Any]()
+        for _ in range(streams):
+            idle.put(compiled.create_infer_request())
+        return idle
 
     def _compiled(self, streams: int, threads: int) -> openvino.CompiledModel:
         options = {
@@ -144,7 +118,36 @@ class OpenVinoRuntime:
         return self._core.compile_model(self._graph, "CPU", options)
 
 
+def _in_turn(
+    pool: ThreadPoolExecutor,
+    encode: Callable[[int, Batch], tuple[int, Output]],
+    todo: Iterator[tuple[int, Batch]],
+    ahead: int,
+) -> Generator[tuple[int, Output]]:
+    """What is done as it is done, with ``ahead`` batches given to the pool, so that no core waits for who takes the output."""
+    running = {pool.submit(encode, *one) for one in islice(todo, ahead)}
+    try:
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            running |= {pool.submit(encode, *one) for one in islice(todo, len(done))}
+            for one in done:
+                yield one.result()
+    finally:
+        for one in running:  # those that have begun are waited for, by whoever made the pool
+            one.cancel()
+
+
 _PRECISIONS = {"bf16": "bfloat16", "f32": "float32"}
+
+
+def _inferred(idle: queue.SimpleQueue[Any], batch: Batch) -> Output:
+    """The output of a batch, by a request that was idle."""
+    request = idle.get()
+    try:
+        request.infer(list(batch))
+        return _output(request)
+    finally:
+        idle.put(request)
 
 
 def _output(request: Any) -> Output:
