@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from indexer.vectors import VectorIndex
 from indexer.vectorstate import VectorState, fold_state, follow_state, trusted_record
 from indexer.words import WORDS_FILE, Words, fold, open_words
 
+log = logging.getLogger(__name__)
+
 # Passages whose words are in memory, from where on it is worth looking whether they lie on disk by now.
 LONG_TAIL = 2000
 
@@ -41,6 +44,7 @@ class _Derived(NamedTuple):
     words: Words
     generation: int
     contract: ModelContract | None
+    identity: str = ""
 
 
 class Collection:
@@ -126,7 +130,7 @@ class Collection:
             with self.catalog.read() as snapshot:
                 derived = self._refreshed(snapshot)
                 # Another thread may have seen a newer commit in between: then look again, so that both are of one.
-                if derived.generation == snapshot.generation:
+                if (derived.generation, derived.identity) == (snapshot.generation, snapshot.identity):
                     yield View(snapshot, derived.vectors.vectors, derived.words)
                     return
 
@@ -144,12 +148,13 @@ class Collection:
             contract = snapshot.contract
             if contract is None:
                 return
-            words = _follow_words(open_words(self.folder, _tag(contract)), snapshot)
+            words = _follow_words(open_words(self.folder, _tag(snapshot)), snapshot)
             if words.tail_size < at_least and not words.needs_rebuild:
                 return
             if words.needs_rebuild:
                 words = _follow_words(Words.empty(), snapshot)
-        folded = fold(self.folder, words, _tag(contract))
+            tag = _tag(snapshot)
+        folded = fold(self.folder, words, tag)
         with self._refreshing:
             # A commit in between is still in the catalog: the next view follows from what was folded.
             if self._derived and self._derived.contract == contract and self._derived.generation == folded.generation:
@@ -194,8 +199,8 @@ class Collection:
 
     def _refreshed(self, snapshot: Snapshot) -> _Derived:
         with self._refreshing:
-            if self._derived is None or self._derived.generation < snapshot.generation:
-                self._derived = _follow(self._derived, snapshot, self.folder)
+            if self._derived is None or _is_behind(self._derived, snapshot):
+                self._derived = _checked(_follow(self._derived, snapshot, self.folder), snapshot)
             return self._derived
 
 
@@ -203,27 +208,48 @@ def _follow(derived: _Derived | None, snapshot: Snapshot, folder: Path) -> _Deri
     """The derived structures brought to the snapshot's commit."""
     contract = snapshot.contract
     if contract is None:
-        return _Derived(VectorState.empty(0), Words.empty(), snapshot.generation, None)
-    if derived is None or derived.contract is None or not derived.contract.same_vectors(contract):
-        derived = _Derived(VectorState.empty(contract.dimension), open_words(folder, _tag(contract)), -1, contract)
+        return _Derived(VectorState.empty(0), Words.empty(), snapshot.generation, None, snapshot.identity)
+    if derived is None or not _can_follow(derived, snapshot, contract):
+        derived = _Derived(VectorState.empty(contract.dimension), open_words(folder, _tag(snapshot)), -1, contract)
     vectors = follow_state(derived.vectors, snapshot, contract, folder)
     words = _follow_words(derived.words, snapshot)
     if words.tail_size > LONG_TAIL:  # another process may have folded it meanwhile
-        folded = _follow_words(open_words(folder, _tag(contract)), snapshot)
+        folded = _follow_words(open_words(folder, _tag(snapshot)), snapshot)
         words = folded if folded.tail_size < words.tail_size else words
-    return _Derived(vectors, words, snapshot.generation, contract)
+    return _Derived(vectors, words, snapshot.generation, contract, snapshot.identity)
+
+
+def _is_behind(derived: _Derived, snapshot: Snapshot) -> bool:
+    return derived.generation < snapshot.generation or derived.identity != snapshot.identity
+
+
+def _can_follow(derived: _Derived, snapshot: Snapshot, contract: ModelContract) -> bool:
+    """Whether what was derived can be brought to the commit by what changed since."""
+    same = derived.contract is not None and derived.contract.same_vectors(contract) and derived.identity == snapshot.identity
+    return same and derived.generation >= snapshot.pruned
+
+
+def _checked(derived: _Derived, snapshot: Snapshot) -> _Derived:
+    """What was derived, if it covers as many passages as the commit says; else derived again, of the catalog alone."""
+    if derived.contract is None or (len(derived.vectors.vectors), derived.words.passages) == snapshot.covered():
+        return derived
+    log.warning("vectors and words are not those of the catalog's passages and are made again from it")
+    vectors = follow_state(derived.vectors.distrusted(), snapshot, derived.contract, None)
+    return derived._replace(vectors=vectors, words=_follow_words(Words.empty(), snapshot))
 
 
 def _follow_words(words: Words, snapshot: Snapshot) -> Words:
-    if words.generation > snapshot.generation:  # a copy of an older catalog beside a newer word index
+    if words.generation > snapshot.generation or words.generation < snapshot.pruned:  # what was removed since is not told
         words = Words.empty()
     changes = snapshot.term_changes(words.generation, words.last_key)
     return words.updated(changes.added, changes.terms, changes.removed, snapshot.generation)
 
 
-def _tag(contract: ModelContract) -> str:
+def _tag(snapshot: Snapshot) -> str:
     """What the word index on disk was made for; another one there is no use."""
-    return f"terms {contract.terms}, splitter {contract.splitter}, {contract.weights}"
+    contract = snapshot.contract
+    made_with = f"terms {contract.terms}, splitter {contract.splitter}, {contract.weights}" if contract else "nothing"
+    return f"{snapshot.identity}, {made_with}"
 
 
 def _mismatch(collection: Collection, made_with: str, asked: str) -> ModelError:
