@@ -225,8 +225,8 @@ def _is_behind(derived: _Derived, snapshot: Snapshot) -> bool:
 
 def _can_follow(derived: _Derived, snapshot: Snapshot, contract: ModelContract) -> bool:
     """Whether what was derived can be brought to the commit by what changed since."""
-    same = derived.contract is not None and derived.contract.same_vectors(contract) and derived.identity == snapshot.identity
-    return same and derived.generation >= snapshot.pruned
+    made_with = derived.contract
+    return made_with is not None and made_with.same_vectors(contract) and derived.identity == snapshot.identity
 
 
 def _checked(derived: _Derived, snapshot: Snapshot) -> _Derived:

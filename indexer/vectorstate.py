@@ -68,6 +68,8 @@ def follow_state(state: VectorState, snapshot: Snapshot, contract: ModelContract
     while folder and (record := _fitting(folder, snapshot)) and record != state.tried:
         files = _trusted(folder, record, snapshot)  # None also if another process has folded meanwhile: then look again
         state = VectorState.of(files) if files else state._replace(tried=record)
+    if state.generation < snapshot.pruned:  # the catalog does not tell any more what was removed since
+        state = state.distrusted()
     if state.generation < 0:
         state = state._replace(vectors=ExactIndex(contract.dimension))
     changes = snapshot.changes(state.generation, state.last_key, contract.dimension)
