@@ -110,6 +110,12 @@ class Writer(Snapshot):
         seal(self._db, "document", key)
         self._put_passages(key, document, passages)
 
+    def prune(self, generation: int) -> None:
+        """Forget what was removed up to a generation: what was derived before that is derived again, not followed."""
+        self._db.execute("DELETE FROM removed WHERE generation <= ?", (generation,))
+        self._db.execute("UPDATE state SET pruned = max(pruned, ?)", (generation,))
+        self.pruned = max(self.pruned, generation)
+
     def delete_document(self, document_id: str) -> bool:
         """Delete a document with its passages; whether there was one."""
         return self._db.execute("DELETE FROM document WHERE id = ?", (document_id,)).rowcount > 0
@@ -208,6 +214,11 @@ class Catalog:
         has better things to do. Raises :class:`DamagedError`."""
         with self._explained("read"), self._trusted() as connection:
             check_whole(connection, pause)
+
+    def look(self) -> None:
+        """Cheap: whether it is still there and known to be right. Raises :class:`DamagedError`."""
+        with self._explained("read"):
+            self._notice()
 
     def refuse(self, damage: str) -> None:
         """Another process found it damaged: ``damage`` is what it said."""
@@ -322,6 +333,8 @@ class Catalog:
             yield
         except Mismatch as error:
             self._refuse(f"is damaged: {error}", error)
+        except UnicodeDecodeError as error:  # sqlite3's, of a message that quotes what is damaged
+            self._refuse(f"cannot be {what}: malformed", error)
         except (sqlite3.InterfaceError, sqlite3.ProgrammingError):
             raise  # a fault of this program, not of the file
         except sqlite3.Error as error:

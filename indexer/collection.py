@@ -12,6 +12,7 @@ from typing import NamedTuple, Self
 
 from indexer.catalog import CATALOG_FILE, Catalog
 from indexer.encoder import Encoder
+from indexer.files import remove_folders
 from indexer.lock import WriterLock
 from indexer.models import DEFAULT_MODEL, ModelContract, ModelError, ModelFiles, locate
 from indexer.records import Counts
@@ -21,12 +22,15 @@ from indexer.snapshot import Snapshot
 from indexer.vectorfiles import VECTORS_FILE, Record
 from indexer.vectors import VectorIndex
 from indexer.vectorstate import VectorState, fold_state, follow_state, trusted_record
+from indexer.witness import Witness
 from indexer.words import WORDS_FILE, Words, fold, open_words
 
 log = logging.getLogger(__name__)
 
 # Passages whose words are in memory, from where on it is worth looking whether they lie on disk by now.
 LONG_TAIL = 2000
+# Removed passages that the catalog remembers, from where on they are forgotten once no file needs them: 1 MB of rows.
+PRUNED_PASSAGES = 50_000
 
 
 class View(NamedTuple):
@@ -65,10 +69,12 @@ class Collection:
         who gave it does that then; else who writes folds. Raises :class:`CatalogError`."""
         if create:
             _make(folder)
-            if not (folder / CATALOG_FILE).exists():  # what lies there is of a catalog that is gone
+            if (
+                not (folder / CATALOG_FILE).exists() and not Witness(folder).known()
+            ):  # what lies there is of a catalog that is gone
                 (folder / WORDS_FILE).unlink(missing_ok=True)
                 (folder / VECTORS_FILE).unlink(missing_ok=True)
-        elif not (folder / CATALOG_FILE).exists():
+        elif not (folder / CATALOG_FILE).exists() and not Witness(folder).known():
             raise CatalogError(
                 f"there is no index in {folder} (from {Path.cwd()}); make one: passages index --index {folder} PATH..."
             )
@@ -148,12 +154,12 @@ class Collection:
             contract = snapshot.contract
             if contract is None:
                 return
-            words = _follow_words(open_words(self.folder, _tag(snapshot)), snapshot)
+            words = _follow_words(open_words(self.folder, words_tag(snapshot)), snapshot)
             if words.tail_size < at_least and not words.needs_rebuild:
                 return
             if words.needs_rebuild:
                 words = _follow_words(Words.empty(), snapshot)
-            tag = _tag(snapshot)
+            tag = words_tag(snapshot)
         folded = fold(self.folder, words, tag)
         with self._refreshing:
             # A commit in between is still in the catalog: the next view follows from what was folded.
@@ -173,6 +179,32 @@ class Collection:
         with self._refreshing:
             if self._derived and self._derived.contract == contract and self._derived.generation == folded.generation:
                 self._derived = self._derived._replace(vectors=folded)
+
+    def prune(self, at_least: int = PRUNED_PASSAGES) -> int:
+        """Forget which passages were removed, up to where the files on disk need it no more, if these are ``at_least`` so many;
+        how many were forgotten. The caller holds the writer lock."""
+        with self.catalog.read() as snapshot:
+            if snapshot.contract is None:
+                return 0
+            words = open_words(self.folder, words_tag(snapshot)).generation
+            record = trusted_record(self.folder, snapshot, self._verified, self._refused)
+            upto = min(words, record.generation if record else words)
+            count = snapshot.count_prunable(upto)
+        if count < at_least:
+            return 0
+        with self.catalog.write() as writer:
+            writer.prune(upto)
+        return count
+
+    def rebuild_derived(self) -> None:
+        """Make all that is derived anew, from the catalog alone. The caller holds the writer lock."""
+        for name in ("words", "vectors"):
+            (self.folder / f"{name}.json").unlink(missing_ok=True)
+            remove_folders(self.folder, name)
+        with self._refreshing:
+            self._derived = self._verified = self._refused = None
+        self.fold_words()
+        self.fold_vectors()
 
     def check_vectors(self) -> bool:
         """Whether the mapped vectors are what was written; if not, they are read from the catalog from now on, and made again
@@ -210,11 +242,11 @@ def _follow(derived: _Derived | None, snapshot: Snapshot, folder: Path) -> _Deri
     if contract is None:
         return _Derived(VectorState.empty(0), Words.empty(), snapshot.generation, None, snapshot.identity)
     if derived is None or not _can_follow(derived, snapshot, contract):
-        derived = _Derived(VectorState.empty(contract.dimension), open_words(folder, _tag(snapshot)), -1, contract)
+        derived = _Derived(VectorState.empty(contract.dimension), open_words(folder, words_tag(snapshot)), -1, contract)
     vectors = follow_state(derived.vectors, snapshot, contract, folder)
     words = _follow_words(derived.words, snapshot)
     if words.tail_size > LONG_TAIL:  # another process may have folded it meanwhile
-        folded = _follow_words(open_words(folder, _tag(snapshot)), snapshot)
+        folded = _follow_words(open_words(folder, words_tag(snapshot)), snapshot)
         words = folded if folded.tail_size < words.tail_size else words
     return _Derived(vectors, words, snapshot.generation, contract, snapshot.identity)
 
@@ -245,7 +277,7 @@ def _follow_words(words: Words, snapshot: Snapshot) -> Words:
     return words.updated(changes.added, changes.terms, changes.removed, snapshot.generation)
 
 
-def _tag(snapshot: Snapshot) -> str:
+def words_tag(snapshot: Snapshot) -> str:
     """What the word index on disk was made for; another one there is no use."""
     contract = snapshot.contract
     made_with = f"terms {contract.terms}, splitter {contract.splitter}, {contract.weights}" if contract else "nothing"

@@ -97,6 +97,10 @@ class Snapshot:
         query = "SELECT count(*) FROM removed WHERE generation > ? AND passage <= ?"
         return int(self._db.execute(query, (since, last_key)).fetchone()[0])
 
+    def count_prunable(self, generation: int) -> int:
+        """How many passages the catalog remembers as removed up to a generation."""
+        return int(self._db.execute("SELECT count(*) FROM removed WHERE generation <= ?", (generation,)).fetchone()[0])
+
     def removed(self, since: int) -> Keys:
         """Passages that were removed after generation ``since``, ascending."""
         return np.sort(self._removed(since))
@@ -198,6 +202,19 @@ class Snapshot:
     def passages_of(self, document_id: str) -> list[StoredPassage]:
         """All passages of a document, in reading order."""
         return sorted(self._passages("d.id = ?", document_id), key=lambda one: one.ordinal)
+
+    def extents(self, document_id: str) -> list[tuple[int, int, bytes]]:
+        """Start, end and the hash of the text of each of a document's passages."""
+        query = 'SELECT p.start, p."end", p.content FROM passage p JOIN document d ON d.key = p.document WHERE d.id = ?'
+        return self._db.execute(query, (document_id,)).fetchall()
+
+    def count_unread(self) -> int:
+        """How many passages lack a vector, tokens or terms."""
+        query = (
+            "SELECT count(*) FROM passage p LEFT JOIN vector v ON v.passage = p.key LEFT JOIN token t ON t.passage = p.key "
+            "LEFT JOIN term w ON w.passage = p.key WHERE v.passage IS NULL OR t.passage IS NULL OR w.passage IS NULL"
+        )
+        return int(self._db.execute(query).fetchone()[0])
 
     def document(self, document_id: str) -> Document | None:
         """The document of an id, or None."""
