@@ -125,6 +125,8 @@ def _staged(file: Path, folder: Path) -> Iterator[Path]:
         for side in ("", "-wal"):  # a catalog that was copied by hand may have commits beside it
             with suppress(FileNotFoundError):
                 shutil.copyfile(file.with_name(file.name + side), staging / (CATALOG_FILE + side))
+        if not _is_made(staging / CATALOG_FILE):
+            raise BackupError(f"{file} cannot be restored, and nothing was changed: it holds no index")
         try:
             catalog = Catalog(staging)
             catalog.check()
@@ -154,6 +156,15 @@ def _restored(staged: Path, folder: Path) -> Restored:
     Witness(folder).saw(identity, generation)
     _remove_derived(folder)
     return Restored(generation, counts, aside)
+
+
+def _is_made(file: Path) -> bool:
+    """Whether there is anything in it; what is no catalog at all is told by who opens it."""
+    try:
+        with closing(sqlite3.connect(file)) as connection:
+            return bool(connection.execute("PRAGMA user_version").fetchone()[0])
+    except sqlite3.DatabaseError:
+        return True
 
 
 def _through(source: sqlite3.Connection, live: Path) -> bool:

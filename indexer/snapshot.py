@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from indexer.checksums import DOCUMENT_COLUMNS, PASSAGE_COLUMNS, Mismatch, check, check_total, totals
+from indexer.checksums import (
+    DOCUMENT_COLUMNS,
+    PASSAGE_COLUMNS,
+    Mismatch,
+    check,
+    check_terms,
+    check_tokens,
+    check_total,
+    check_vectors,
+    totals,
+)
 from indexer.documents import Document, Heading
 from indexer.models import ModelContract
 from indexer.records import Candidates, Changes, Copy, Counts, Encoding, Keys, Source, StoredPassage, TermChanges
@@ -112,7 +122,7 @@ class Snapshot:
             "WHERE t.passage > ? ORDER BY t.passage"
         )
         rows = self._db.execute(query, (last_key,)).fetchall()
-        _check_terms(rows)
+        check_terms(rows)
         if not last_key:
             check_total(self._db, "term", [row[0] for row in rows])
         return TermChanges(_keys(rows), [_terms(row[2]) for row in rows], self._removed(since))
@@ -125,9 +135,8 @@ class Snapshot:
             "JOIN token t ON t.passage = p.key JOIN term w ON w.passage = p.key"
         )
         rows = self._rows_of(keys, query)
-        _check_terms(row[:6] for row in rows)
-        for row in rows:
-            check("the tokens of a passage", row[6], row[1], *row[7:])
+        check_terms(rows)
+        check_tokens((row[6], row[1], *row[7:]) for row in rows)
         codes = [row[2] for row in rows]
         tokens = joined([row[7] for row in rows], [row[8] for row in rows], [row[9] for row in rows])
         lengths = np.fromiter(map(len, codes), np.int64, len(codes)) // 4
@@ -140,7 +149,7 @@ class Snapshot:
             "CROSS JOIN passage p ON p.key = k.value JOIN term w ON w.passage = p.key"
         )
         rows = self._rows_of(keys, query)
-        _check_terms(rows)
+        check_terms(rows)
         lengths = np.fromiter((len(row[2]) for row in rows), np.int64, len(rows)) // 4
         return [(row[1], row[3]) for row in rows], _terms(b"".join(row[2] for row in rows)), lengths
 
@@ -306,14 +315,8 @@ def _document(row: Sequence[Any]) -> Document:
 
 def _vectors(rows: list[Any]) -> list[Any]:
     """Rows of checksum, key and vector, all of them right."""
-    for row in rows:
-        check("the vector of a passage", *row)
+    check_vectors(rows)
     return rows
-
-
-def _check_terms(rows: Iterable[Sequence[Any]]) -> None:
-    for row in rows:
-        check("the terms of a passage", *row)
 
 
 def _failures(text: str | None) -> tuple[tuple[str, str], ...]:
