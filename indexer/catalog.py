@@ -15,7 +15,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn
@@ -212,8 +212,10 @@ class Catalog:
     def check(self, pause: Callable[[], None] = lambda: None) -> None:
         """Read all of the latest commit and compare it with what was written; ``pause`` is called now and then, for who
         has better things to do. Raises :class:`DamagedError`."""
-        with self._explained("read"), self._trusted() as connection:
-            check_whole(connection, pause)
+        with self._explained("read"):
+            self._notice()
+            with closing(self._connect()) as connection:  # a new one: others have pages of it in memory
+                check_whole(connection, pause)
 
     def look(self) -> None:
         """Cheap: whether it is still there and known to be right. Raises :class:`DamagedError`."""

@@ -94,6 +94,7 @@ def rebuild(index: IndexOption = None, as_json: JsonOption = False) -> None:
 
     with Collection(folder) as collection, collection.lock.held(10):
         collection.rebuild_derived()
+        collection.prune(at_least=1)
         with collection.catalog.read() as snapshot:
             vectors, words = snapshot.covered()
             record = {"index": str(folder), "generation": snapshot.generation, "vectors": vectors, "words": words}
