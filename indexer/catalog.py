@@ -10,18 +10,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn
 
 from indexer.checksums import Mismatch, checksum, seal
 from indexer.documents import Document
+from indexer.faults import advice_on, tells_damage
 from indexer.files import sync_folder
 from indexer.models import ModelContract
 from indexer.passages import Passage
@@ -59,6 +59,9 @@ CATALOG_FILE = "catalog.sqlite"
 # A catalog up to this size is checked whole when it is opened (docs/design.md says what that costs); a larger one row by row
 # as it is read, and whole in the background.
 CHECKED_BYTES = 8 << 20
+
+
+_UNKNOWN = -1  # no file's inode
 
 
 class Writer(Snapshot):
@@ -241,10 +244,11 @@ class Catalog:
                 self._refuse("is empty")
         is_new = not self._inode
         with self._explained("opened as an index"), self._borrowed() as connection:
+            if is_new:
+                with suppress(OSError):  # some file systems cannot; SQLite, which does not even try, takes that too
+                    sync_folder(self.folder)  # or the file itself would be gone when the machine stops
             self._check_opening(connection, known)
         self._inode = _inode(self.file)
-        if is_new:
-            sync_folder(self.folder)  # SQLite does not, so the file itself would be gone when the machine stops
 
     def _check_opening(self, connection: sqlite3.Connection, known: tuple[str, int] | None) -> None:
         check_version(connection, self.file)
@@ -309,14 +313,21 @@ class Catalog:
         inode = _inode(self.file)
         if inode != self._inode:
             with self._opening:
-                if not inode:
-                    self._refuse("is gone")
                 if inode != self._inode:
-                    self._open()
+                    self._open_again(inode)
         elif self.damage and self._was_restored():
             self.damage = None
         if self.damage:
             raise DamagedError(self.damage)
+
+    def _open_again(self, inode: int) -> None:
+        try:
+            if not inode:
+                self._refuse("is gone")
+            self._open()
+        except CatalogError:
+            self._inode, self.damage = _UNKNOWN, None  # whatever comes in its place is looked at from the start
+            raise
 
     def _was_restored(self) -> bool:
         """Whether the file's content is of another history now."""
@@ -342,9 +353,9 @@ class Catalog:
         except sqlite3.Error as error:
             if isinstance(error, sqlite3.IntegrityError) and not self._is_damaged():
                 raise
-            if _tells_damage(error):
+            if tells_damage(error):
                 self._refuse(f"cannot be {what}: {error}", error)
-            raise CatalogError(f"{self.file} cannot be {what} ({error}); {_advice(self.file, error)}") from error
+            raise CatalogError(f"{self.file} cannot be {what} ({error}); {advice_on(self.file, error)}") from error
 
     def _is_damaged(self) -> bool:
         """Whether a rule that the program keeps is broken by what the file holds."""
@@ -401,28 +412,3 @@ def _inode(file: Path) -> int:
         return file.stat().st_ino
     except FileNotFoundError:
         return 0
-
-
-# What SQLite says when the disk, another process or the rights are in the way, and the file need not be damaged.
-_IN_THE_WAY = {
-    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_INTERRUPT,
-    sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_PERM,
-}  # fmt: skip
-_SURE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-
-
-def _tells_damage(error: sqlite3.Error) -> bool:
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in _SURE
-
-
-def _advice(file: Path, error: sqlite3.Error) -> str:
-    if not all(os.access(path, os.W_OK) for path in (file.parent, file) if path.exists()):
-        return f"give the user who runs this the right to write in {file.parent}, which searching needs too"
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-    if code == sqlite3.SQLITE_FULL:
-        return "make room; what was committed before is kept"
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return "another process has been writing it for long: try again"
-    if code in _IN_THE_WAY:
-        return f"try again; if that goes on, look at the disk of {file.parent}, and see passages doctor --index {file.parent}"
-    return advice(file.parent)

@@ -287,6 +287,18 @@ def test_what_is_damaged_while_it_is_open_is_refused_from_then_on(
                 pass
 
 
+def test_a_catalog_that_was_moved_away_and_back_is_answered_from_again(whole: Path, tmp_path: Path, encoder: Encoder) -> None:
+    folder = copy_of(whole, tmp_path)
+    with Collection(folder, encoder=encoder) as collection:
+        before = search(collection, QUERIES[0]).results
+        (folder / CATALOG_FILE).rename(tmp_path / "away")
+        for _ in range(2):
+            with pytest.raises(DamagedError, match=f"is gone; .*passages restore FILE --index {folder}"):
+                search(collection, QUERIES[0])
+        (tmp_path / "away").rename(folder / CATALOG_FILE)
+        assert search(collection, QUERIES[0]).results == before
+
+
 def test_the_whole_check_can_be_left_at_any_moment(whole: Path, tmp_path: Path, encoder: Encoder) -> None:
     class LeftError(Exception):
         pass
