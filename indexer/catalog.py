@@ -10,21 +10,36 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import NoReturn
 
+from indexer.checksums import Mismatch, checksum, seal
 from indexer.documents import Document
+from indexer.faults import advice_on, tells_damage
+from indexer.files import sync_folder
 from indexer.models import ModelContract
 from indexer.passages import Passage
 from indexer.records import EncodedPassage, Keys, StoredPassage
-from indexer.schema import SCHEMA_VERSION, CatalogError, check_version
+from indexer.schema import (
+    SCHEMA_VERSION,
+    CatalogError,
+    DamagedError,
+    advice,
+    check_schema,
+    check_version,
+    prepare,
+    read_state,
+    seal_state,
+)
+from indexer.scrub import check_whole
 from indexer.snapshot import COLUMNS, Snapshot
+from indexer.witness import Witness
 
 __all__ = [
     "CATALOG_FILE",
@@ -41,6 +56,12 @@ __all__ = [
 ]
 
 CATALOG_FILE = "catalog.sqlite"
+# A catalog up to this size is checked whole when it is opened (docs/design.md says what that costs); a larger one row by row
+# as it is read, and whole in the background.
+CHECKED_BYTES = 8 << 20
+
+
+_UNKNOWN = -1  # no file's inode
 
 
 class Writer(Snapshot):
@@ -63,13 +84,17 @@ class Writer(Snapshot):
             "SET stamp = excluded.stamp, hash = excluded.hash, failure = excluded.failure RETURNING key",
             (path, name, stamp, digest, json.dumps(failures) if failures else None),
         ).fetchone()
+        seal(self._db, "source", row[0])
         return int(row[0])
 
     def move_source(self, key: int, path: str, stamp: str, uri: str) -> None:
         """A file is at another path now: its documents keep their ids; one that showed the old path shows the new."""
         (old,) = self._db.execute("SELECT path FROM source WHERE key = ?", (key,)).fetchone()
         self._db.execute("UPDATE source SET path = ?, stamp = ? WHERE key = ?", (path, stamp, key))
-        self._db.execute("UPDATE document SET uri = ? WHERE source = ? AND uri = ?", (uri, key, Path(old).as_uri()))
+        seal(self._db, "source", key)
+        query = "UPDATE document SET uri = ? WHERE source = ? AND uri = ? RETURNING key"
+        for (document,) in self._db.execute(query, (uri, key, Path(old).as_uri())).fetchall():
+            seal(self._db, "document", document)
 
     def delete_source(self, key: int) -> int:
         """Forget a file and delete its documents; how many there were."""
@@ -85,7 +110,14 @@ class Writer(Snapshot):
             f"ON CONFLICT (id) DO UPDATE SET source = excluded.source, {_UPDATES}, hash = excluded.hash RETURNING key",
             values,
         ).fetchone()
+        seal(self._db, "document", key)
         self._put_passages(key, document, passages)
+
+    def prune(self, generation: int) -> None:
+        """Forget what was removed up to a generation: what was derived before that is derived again, not followed."""
+        self._db.execute("DELETE FROM removed WHERE generation <= ?", (generation,))
+        self._db.execute("UPDATE state SET pruned = max(pruned, ?)", (generation,))
+        self.pruned = max(self.pruned, generation)
 
     def delete_document(self, document_id: str) -> bool:
         """Delete a document with its passages; whether there was one."""
@@ -105,34 +137,47 @@ class Writer(Snapshot):
                 self._db.execute(
                     'UPDATE passage SET ordinal = ?, start = ?, "end" = ?, labels = ? WHERE key = ?', (*place, key)
                 )
+                seal(self._db, "passage", key)
                 continue
+            content = content_hash(document, one.passage)
             cursor = self._db.execute(
                 'INSERT INTO passage (id, document, ordinal, start, "end", labels, input, language, content) '
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (passage_id, document_key, *place, one.input, one.language, content_hash(document, one.passage)),
+                (passage_id, document_key, *place, one.input, one.language, content),
             )
-            self._put_readings(cursor.lastrowid, one)
+            key = int(cursor.lastrowid or 0)
+            seal(self._db, "passage", key)
+            self._put_readings(key, one, (passage_id, content, one.input))
 
-    def _put_readings(self, key: int | None, one: EncodedPassage) -> None:
-        self._db.execute("INSERT INTO vector VALUES (?, ?)", (key, one.vector.astype("<f2").tobytes()))
+    def _put_readings(self, key: int, one: EncodedPassage, named: tuple[str, bytes, bytes]) -> None:
+        vector = (key, one.vector.astype("<f2").tobytes())
         codes, places, norms = one.tokens
-        blobs = (codes.tobytes(), places.astype("<u2").tobytes(), norms.astype("<f2").tobytes())
-        self._db.execute("INSERT INTO token VALUES (?, ?, ?, ?)", (key, *blobs))
-        self._db.execute("INSERT INTO term VALUES (?, ?)", (key, one.terms.astype("<u4").tobytes()))
-        self._db.execute("INSERT OR IGNORE INTO language VALUES (?)", (one.language,))
+        token = (key, codes.tobytes(), places.astype("<u2").tobytes(), norms.astype("<f2").tobytes())
+        term = (key, one.terms.astype("<u4").tobytes())
+        self._db.execute("INSERT INTO vector VALUES (?, ?, ?)", (*vector, checksum(*vector)))
+        self._db.execute("INSERT INTO token VALUES (?, ?, ?, ?, ?)", (*token, checksum(*token)))
+        self._db.execute("INSERT INTO term VALUES (?, ?, ?)", (*term, checksum(*term, *named)))
+        self._db.execute("INSERT OR IGNORE INTO language VALUES (?, ?)", (one.language, checksum(one.language)))
 
 
 class Catalog:
-    """The SQLite file of an index folder. Safe to share between threads; one process at a time may write."""
+    """The SQLite file of an index folder. Safe to share between threads; one process at a time may write.
+
+    What is not what was written is refused: every read and write raises :class:`DamagedError` from then on, until another
+    catalog is in its place, which is noticed.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self.file = folder / CATALOG_FILE
-        self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
-        self._writing = threading.Lock()
+        self.folder, self.file = folder, folder / CATALOG_FILE
+        self.damage: str | None = None  # what of it is not what was written, once that is known
+        self._witness = Witness(folder)
+        self._idle: queue.SimpleQueue[tuple[int, sqlite3.Connection]] = queue.SimpleQueue()
+        self._writing, self._opening = threading.Lock(), threading.Lock()
         self._closed = False
+        self._identity = ""
+        self._inode = 0
         try:
-            with self._explained("opened as an index"), self._borrowed() as connection:
-                check_version(connection, self.file)
+            self._open()
         except CatalogError:
             self.close()
             raise
@@ -140,7 +185,7 @@ class Catalog:
     @contextmanager
     def read(self) -> Iterator[Snapshot]:
         """A snapshot of the latest commit."""
-        with self._explained("read"), self._borrowed() as connection:
+        with self._explained("read"), self._trusted() as connection:
             connection.execute("BEGIN")
             try:
                 yield Snapshot(connection)
@@ -150,60 +195,181 @@ class Catalog:
     @contextmanager
     def write(self) -> Iterator[Writer]:
         """A write transaction: committed at the end of the block, or not at all. The caller holds the writer lock."""
-        with self._writing, self._explained("written"), self._borrowed() as connection:
+        with self._writing, self._explained("written"), self._trusted() as connection:
             connection.execute("BEGIN IMMEDIATE")
             changes = connection.total_changes
             try:
-                yield Writer(connection)
-                if connection.total_changes > changes:  # what changes nothing is no commit
+                writer = Writer(connection)
+                yield writer
+                changed = connection.total_changes > changes  # what changes nothing is no commit
+                if changed:
                     connection.execute("UPDATE state SET generation = generation + 1")
+                    seal_state(connection)
                 connection.execute("COMMIT")
             finally:
                 if connection.in_transaction:
                     connection.rollback()
+            if changed:
+                self._witness.saw(writer.identity, writer.generation + 1)
+
+    def check(self, pause: Callable[[], None] = lambda: None) -> None:
+        """Read all of the latest commit and compare it with what was written; ``pause`` is called now and then, for who
+        has better things to do. Raises :class:`DamagedError`."""
+        with self._explained("read"):
+            self._notice()
+            with closing(self._connect()) as connection:  # a new one: others have pages of it in memory
+                check_whole(connection, pause)
+
+    def look(self) -> None:
+        """Cheap: whether it is still there and known to be right. Raises :class:`DamagedError`."""
+        with self._explained("read"):
+            self._notice()
+
+    def refuse(self, damage: str) -> None:
+        """Another process found it damaged: ``damage`` is what it said."""
+        self.damage = damage
 
     def close(self) -> None:
         """Close the connections: those that are idle now, the others after their use."""
         self._closed = True
-        while not self._idle.empty():
-            self._idle.get().close()
+        self._drop_idle()
+
+    def _open(self) -> None:
+        known = self._witness.known()  # before the state: who writes meanwhile is ahead of it, never behind
+        self._inode, self.damage = _inode(self.file), None
+        if known or self._witness.has_wal():  # there was a catalog, so it is not to be made
+            if not self._inode:
+                self._refuse("is gone")
+            if not self.file.stat().st_size:
+                self._refuse("is empty")
+        is_new = not self._inode
+        with self._explained("opened as an index"), self._borrowed() as connection:
+            if is_new:
+                with suppress(OSError):  # some file systems cannot; SQLite, which does not even try, takes that too
+                    sync_folder(self.folder)  # or the file itself would be gone when the machine stops
+            self._check_opening(connection, known)
+        self._inode = _inode(self.file)
+
+    def _check_opening(self, connection: sqlite3.Connection, known: tuple[str, int] | None) -> None:
+        check_version(connection, self.file)
+        generation, _, self._identity, _ = read_state(connection)
+        if known and known[0] != self._identity:
+            raise Mismatch("it, or what is beside it, is of another index")
+        if known and known[1] > generation:
+            raise Mismatch(f"its last commits are missing: it is at {generation}, and was at {known[1]}")
+        if self.file.stat().st_size <= CHECKED_BYTES:
+            check_whole(connection)
+        if not known:
+            self._witness.saw(self._identity, generation)
 
     @contextmanager
     def _borrowed(self) -> Iterator[sqlite3.Connection]:
-        try:
-            connection = self._idle.get_nowait()
-        except queue.Empty:
-            connection = self._connect()
+        connection = self._connection()
+        inode = self._inode
         try:
             yield connection
         finally:
-            if self._closed:
+            if self._closed or inode != self._inode:
                 connection.close()
             else:
-                self._idle.put(connection)
+                self._idle.put((inode, connection))
+
+    def _connection(self) -> sqlite3.Connection:
+        while True:
+            try:
+                inode, connection = self._idle.get_nowait()
+            except queue.Empty:
+                return self._connect()
+            if inode == self._inode:
+                return connection
+            connection.close()
+
+    def _drop_idle(self) -> None:
+        while True:
+            try:
+                self._idle.get_nowait()[1].close()
+            except queue.Empty:
+                return
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.file, timeout=30, isolation_level=None, check_same_thread=False)
         try:
+            prepare(connection)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA recursive_triggers = ON")
-            connection.create_function("characters", 1, len, deterministic=True)  # SQLite's length() stops at a NUL
         except BaseException:
             connection.close()
             raise
         return connection
 
     @contextmanager
+    def _trusted(self) -> Iterator[sqlite3.Connection]:
+        """A connection to what is in the catalog's place now. Raises :class:`DamagedError` if that is known to be damaged."""
+        self._notice()
+        with self._borrowed() as connection:
+            yield connection
+
+    def _notice(self) -> None:
+        inode = _inode(self.file)
+        if inode != self._inode:
+            with self._opening:
+                if inode != self._inode:
+                    self._open_again(inode)
+        elif self.damage and self._was_restored():
+            self.damage = None
+        if self.damage:
+            raise DamagedError(self.damage)
+
+    def _open_again(self, inode: int) -> None:
+        try:
+            if not inode:
+                self._refuse("is gone")
+            self._open()
+        except CatalogError:
+            self._inode, self.damage = _UNKNOWN, None  # whatever comes in its place is looked at from the start
+            raise
+
+    def _was_restored(self) -> bool:
+        """Whether the file's content is of another history now."""
+        try:
+            with self._borrowed() as connection:
+                identity = read_state(connection)[2]
+        except (sqlite3.Error, Mismatch):
+            return False
+        restored, self._identity = identity != self._identity, identity
+        return restored
+
+    @contextmanager
     def _explained(self, what: str) -> Iterator[None]:
         """What SQLite says of the file or the disk, as an error that says what to do."""
         try:
             yield
-        except (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError):
+        except Mismatch as error:
+            self._refuse(f"is damaged: {error}", error)
+        except UnicodeDecodeError as error:  # sqlite3's, of a message that quotes what is damaged
+            self._refuse(f"cannot be {what}: malformed", error)
+        except (sqlite3.InterfaceError, sqlite3.ProgrammingError):
             raise  # a fault of this program, not of the file
         except sqlite3.Error as error:
-            raise CatalogError(f"{self.file} cannot be {what} ({error}); {_advice(self.file, error)}") from error
+            if isinstance(error, sqlite3.IntegrityError) and not self._is_damaged():
+                raise
+            if tells_damage(error):
+                self._refuse(f"cannot be {what}: {error}", error)
+            raise CatalogError(f"{self.file} cannot be {what} ({error}); {advice_on(self.file, error)}") from error
+
+    def _is_damaged(self) -> bool:
+        """Whether a rule that the program keeps is broken by what the file holds."""
+        try:
+            with self._borrowed() as connection:
+                check_schema(connection)
+                check_whole(connection)
+        except (sqlite3.Error, Mismatch):
+            return True
+        return False
+
+    def _refuse(self, what: str, cause: Exception | None = None) -> NoReturn:
+        self.damage = f"{self.file} {what}; {advice(self.folder)}"
+        raise DamagedError(self.damage) from cause
 
 
 def document_hash(document: Document) -> str:
@@ -240,11 +406,9 @@ def _row(document: Document) -> tuple[str | None, ...]:
     return (*plain, json.dumps(document.pages), json.dumps(document.headings))
 
 
-def _advice(file: Path, error: sqlite3.Error) -> str:
-    if not all(os.access(path, os.W_OK) for path in (file.parent, file) if path.exists()):
-        return f"give the user who runs this the right to write in {file.parent}, which searching needs too"
-    if "disk is full" in str(error):
-        return "make room; what was committed before is kept"
-    if "locked" in str(error):
-        return "another process has been writing it for long: try again"
-    return f"if it was an index, bring it back from a copy or delete {file.parent} and index again; else choose another --index"
+def _inode(file: Path) -> int:
+    """Which file it is; 0 if there is none."""
+    try:
+        return file.stat().st_ino
+    except FileNotFoundError:
+        return 0

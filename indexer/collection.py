@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import NamedTuple, Self
 
 from indexer.catalog import CATALOG_FILE, Catalog
 from indexer.encoder import Encoder
+from indexer.files import remove_folders
 from indexer.lock import WriterLock
 from indexer.models import DEFAULT_MODEL, ModelContract, ModelError, ModelFiles, locate
 from indexer.records import Counts
@@ -20,10 +22,15 @@ from indexer.snapshot import Snapshot
 from indexer.vectorfiles import VECTORS_FILE, Record
 from indexer.vectors import VectorIndex
 from indexer.vectorstate import VectorState, fold_state, follow_state, trusted_record
+from indexer.witness import Witness
 from indexer.words import WORDS_FILE, Words, fold, open_words
+
+log = logging.getLogger(__name__)
 
 # Passages whose words are in memory, from where on it is worth looking whether they lie on disk by now.
 LONG_TAIL = 2000
+# Removed passages that the catalog remembers, from where on they are forgotten once no file needs them: 1 MB of rows.
+PRUNED_PASSAGES = 50_000
 
 
 class View(NamedTuple):
@@ -41,6 +48,7 @@ class _Derived(NamedTuple):
     words: Words
     generation: int
     contract: ModelContract | None
+    identity: str = ""
 
 
 class Collection:
@@ -61,10 +69,12 @@ class Collection:
         who gave it does that then; else who writes folds. Raises :class:`CatalogError`."""
         if create:
             _make(folder)
-            if not (folder / CATALOG_FILE).exists():  # what lies there is of a catalog that is gone
+            if (
+                not (folder / CATALOG_FILE).exists() and not Witness(folder).known()
+            ):  # what lies there is of a catalog that is gone
                 (folder / WORDS_FILE).unlink(missing_ok=True)
                 (folder / VECTORS_FILE).unlink(missing_ok=True)
-        elif not (folder / CATALOG_FILE).exists():
+        elif not (folder / CATALOG_FILE).exists() and not Witness(folder).known():
             raise CatalogError(
                 f"there is no index in {folder} (from {Path.cwd()}); make one: passages index --index {folder} PATH..."
             )
@@ -126,7 +136,7 @@ class Collection:
             with self.catalog.read() as snapshot:
                 derived = self._refreshed(snapshot)
                 # Another thread may have seen a newer commit in between: then look again, so that both are of one.
-                if derived.generation == snapshot.generation:
+                if (derived.generation, derived.identity) == (snapshot.generation, snapshot.identity):
                     yield View(snapshot, derived.vectors.vectors, derived.words)
                     return
 
@@ -144,12 +154,13 @@ class Collection:
             contract = snapshot.contract
             if contract is None:
                 return
-            words = _follow_words(open_words(self.folder, _tag(contract)), snapshot)
+            words = _follow_words(open_words(self.folder, words_tag(snapshot)), snapshot)
             if words.tail_size < at_least and not words.needs_rebuild:
                 return
             if words.needs_rebuild:
                 words = _follow_words(Words.empty(), snapshot)
-        folded = fold(self.folder, words, _tag(contract))
+            tag = words_tag(snapshot)
+        folded = fold(self.folder, words, tag)
         with self._refreshing:
             # A commit in between is still in the catalog: the next view follows from what was folded.
             if self._derived and self._derived.contract == contract and self._derived.generation == folded.generation:
@@ -168,6 +179,32 @@ class Collection:
         with self._refreshing:
             if self._derived and self._derived.contract == contract and self._derived.generation == folded.generation:
                 self._derived = self._derived._replace(vectors=folded)
+
+    def prune(self, at_least: int = PRUNED_PASSAGES) -> int:
+        """Forget which passages were removed, up to where the files on disk need it no more, if these are ``at_least`` so many;
+        how many were forgotten. The caller holds the writer lock."""
+        with self.catalog.read() as snapshot:
+            if snapshot.contract is None:
+                return 0
+            words = open_words(self.folder, words_tag(snapshot)).generation
+            record = trusted_record(self.folder, snapshot, self._verified, self._refused)
+            upto = min(words, record.generation if record else words)
+            count = snapshot.count_prunable(upto)
+        if count < at_least:
+            return 0
+        with self.catalog.write() as writer:
+            writer.prune(upto)
+        return count
+
+    def rebuild_derived(self) -> None:
+        """Make all that is derived anew, from the catalog alone. The caller holds the writer lock."""
+        for name in ("words", "vectors"):
+            (self.folder / f"{name}.json").unlink(missing_ok=True)
+            remove_folders(self.folder, name)
+        with self._refreshing:
+            self._derived = self._verified = self._refused = None
+        self.fold_words()
+        self.fold_vectors()
 
     def check_vectors(self) -> bool:
         """Whether the mapped vectors are what was written; if not, they are read from the catalog from now on, and made again
@@ -194,8 +231,8 @@ class Collection:
 
     def _refreshed(self, snapshot: Snapshot) -> _Derived:
         with self._refreshing:
-            if self._derived is None or self._derived.generation < snapshot.generation:
-                self._derived = _follow(self._derived, snapshot, self.folder)
+            if self._derived is None or _is_behind(self._derived, snapshot):
+                self._derived = _checked(_follow(self._derived, snapshot, self.folder), snapshot)
             return self._derived
 
 
@@ -203,27 +240,48 @@ def _follow(derived: _Derived | None, snapshot: Snapshot, folder: Path) -> _Deri
     """The derived structures brought to the snapshot's commit."""
     contract = snapshot.contract
     if contract is None:
-        return _Derived(VectorState.empty(0), Words.empty(), snapshot.generation, None)
-    if derived is None or derived.contract is None or not derived.contract.same_vectors(contract):
-        derived = _Derived(VectorState.empty(contract.dimension), open_words(folder, _tag(contract)), -1, contract)
+        return _Derived(VectorState.empty(0), Words.empty(), snapshot.generation, None, snapshot.identity)
+    if derived is None or not _can_follow(derived, snapshot, contract):
+        derived = _Derived(VectorState.empty(contract.dimension), open_words(folder, words_tag(snapshot)), -1, contract)
     vectors = follow_state(derived.vectors, snapshot, contract, folder)
     words = _follow_words(derived.words, snapshot)
     if words.tail_size > LONG_TAIL:  # another process may have folded it meanwhile
-        folded = _follow_words(open_words(folder, _tag(contract)), snapshot)
+        folded = _follow_words(open_words(folder, words_tag(snapshot)), snapshot)
         words = folded if folded.tail_size < words.tail_size else words
-    return _Derived(vectors, words, snapshot.generation, contract)
+    return _Derived(vectors, words, snapshot.generation, contract, snapshot.identity)
+
+
+def _is_behind(derived: _Derived, snapshot: Snapshot) -> bool:
+    return derived.generation < snapshot.generation or derived.identity != snapshot.identity
+
+
+def _can_follow(derived: _Derived, snapshot: Snapshot, contract: ModelContract) -> bool:
+    """Whether what was derived can be brought to the commit by what changed since."""
+    made_with = derived.contract
+    return made_with is not None and made_with.same_vectors(contract) and derived.identity == snapshot.identity
+
+
+def _checked(derived: _Derived, snapshot: Snapshot) -> _Derived:
+    """What was derived, if it covers as many passages as the commit says; else derived again, of the catalog alone."""
+    if derived.contract is None or (len(derived.vectors.vectors), derived.words.passages) == snapshot.covered():
+        return derived
+    log.warning("vectors and words are not those of the catalog's passages and are made again from it")
+    vectors = follow_state(derived.vectors.distrusted(), snapshot, derived.contract, None)
+    return derived._replace(vectors=vectors, words=_follow_words(Words.empty(), snapshot))
 
 
 def _follow_words(words: Words, snapshot: Snapshot) -> Words:
-    if words.generation > snapshot.generation:  # a copy of an older catalog beside a newer word index
+    if words.generation > snapshot.generation or words.generation < snapshot.pruned:  # what was removed since is not told
         words = Words.empty()
     changes = snapshot.term_changes(words.generation, words.last_key)
     return words.updated(changes.added, changes.terms, changes.removed, snapshot.generation)
 
 
-def _tag(contract: ModelContract) -> str:
+def words_tag(snapshot: Snapshot) -> str:
     """What the word index on disk was made for; another one there is no use."""
-    return f"terms {contract.terms}, splitter {contract.splitter}, {contract.weights}"
+    contract = snapshot.contract
+    made_with = f"terms {contract.terms}, splitter {contract.splitter}, {contract.weights}" if contract else "nothing"
+    return f"{snapshot.identity}, {made_with}"
 
 
 def _mismatch(collection: Collection, made_with: str, asked: str) -> ModelError:

@@ -66,7 +66,7 @@ def similar(collection: Collection, passage_id: str, limit: int) -> list[tuple[S
         count = limit + 1
         while True:
             near = view.vectors.nearest(vector, count)
-            found = view.snapshot.passages(near.keys.tolist())
+            found = view.snapshot.found(near.keys.tolist())
             others = _distinct(passage, [found[key] for key in near.keys.tolist()], near.cosines.tolist())
             if len(others) >= limit or len(near.keys) < count:
                 return others[:limit]

@@ -17,6 +17,21 @@ def replace_file(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
+def sync_folder(folder: Path) -> None:
+    """Names in the folder, as they are now, outlast a stop of the machine."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(file: Path) -> None:
+    """The file's content outlasts a stop of the machine."""
+    with file.open("rb+") as opened:
+        os.fsync(opened.fileno())
+
+
 def fresh_folder(folder: Path, name: str) -> Path:
     """A new folder ``name``-<number> in ``folder``, its number above all that are there."""
     taken = [int(path.name.removeprefix(f"{name}-")) for path in folder.glob(f"{name}-*") if _numbered(path, name)]

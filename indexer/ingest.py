@@ -270,6 +270,7 @@ def fold(collection: Collection) -> None:
     try:
         collection.fold_words(FOLD_PASSAGES)
         collection.fold_vectors(FOLD_VECTORS)
+        collection.prune()
     except PassagesError as error:
         log.warning("%s", error)
 

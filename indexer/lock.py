@@ -37,6 +37,20 @@ class WriterLock:
         finally:
             self._thread.release()
 
+    @contextmanager
+    def probed(self) -> Iterator[None]:
+        """Hold the lock for the block without a word of who holds it. Raises :class:`LockedError` if another does."""
+        try:
+            self._file.acquire(timeout=0)
+        except Timeout as error:
+            raise LockedError(f"{self.holder()} is writing this index") from error
+        except OSError as error:
+            raise self._unwritable(error) from error
+        try:
+            yield
+        finally:
+            self._file.release()
+
     def holder(self) -> str:
         """Who wrote last, in words: while the lock is held, its holder."""
         try:

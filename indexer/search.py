@@ -195,7 +195,7 @@ class Session(NamedTuple):
         copies = self.view.snapshot.copies({hit.scored.candidate.content for hit in hits})
         shown = [self._with_copies(hit, copies[hit.scored.candidate.content]) for hit in hits]
         keys = {hit.scored.candidate.key for hit, _ in shown} | {copy.key for _, some in shown for copy in some}
-        passages = self.view.snapshot.passages(sorted(keys))
+        passages = self.view.snapshot.found(sorted(keys))
         for hit, some in shown:
             yield self._result(hit, passages, [passages[copy.key] for copy in some])
 
@@ -228,7 +228,7 @@ class Session(NamedTuple):
         if not asked.phrases and not asked.excluded:
             return rows
         with self.ranker.stages.timed("verify"):
-            passages = self.view.snapshot.passages([row.candidate.key for row in rows])
+            passages = self.view.snapshot.found([row.candidate.key for row in rows])
             return [row for row in rows if holds(asked, passages[row.candidate.key].text)]
 
     def _best_of_documents(self, hits: Sequence[Hit], documents: set[int]) -> list[Hit]:

@@ -10,26 +10,46 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from indexer.checksums import (
+    DOCUMENT_COLUMNS,
+    PASSAGE_COLUMNS,
+    Mismatch,
+    check,
+    check_terms,
+    check_tokens,
+    check_total,
+    check_vectors,
+    totals,
+)
 from indexer.documents import Document, Heading
 from indexer.models import ModelContract
 from indexer.records import Candidates, Changes, Copy, Counts, Encoding, Keys, Source, StoredPassage, TermChanges
+from indexer.schema import read_state
 from indexer.sentences import Span
 from indexer.terms import Codes
 from indexer.tokens import TokenCodes, joined
 
 # A document's columns, in the order in which rows of it are read and written.
 COLUMNS = ("title", "text", "uri", "date", "metadata", "media_type", "pages", "headings")
-_DOCUMENT = ", ".join(f"d.{name}" for name in ("id", *COLUMNS))
+_PASSAGE = ", ".join(f"p.{name}" for name in PASSAGE_COLUMNS)
+_DOCUMENT = ", ".join(f"d.{name}" for name in ("checksum", *DOCUMENT_COLUMNS))
 
 
 class Snapshot:
-    """One commit, whole: everything read through it belongs together. Use it in one thread."""
+    """One commit, whole: everything read through it belongs together. Use it in one thread.
+
+    Rows that an answer is made of are compared with their checksums as they are read, and rows that must be there are asked
+    for: what is damaged raises :class:`Mismatch`, of which the catalog that opened the snapshot makes a ``DamagedError``.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
-        row = connection.execute("SELECT generation, contract FROM state").fetchone()
-        self.generation: int = row[0]
-        self.contract = ModelContract(**json.loads(row[1])) if row[1] else None
+        self.generation, contract, self.identity, self.pruned = read_state(connection)
+        self.contract = ModelContract(**json.loads(contract)) if contract else None
+
+    def copy_to(self, target: sqlite3.Connection) -> None:
+        """Write the commit, whole, into another SQLite file."""
+        self._db.backup(target)
 
     def counts(self) -> Counts:
         """Documents, passages, characters of text, and files or records that could not be read."""
@@ -40,26 +60,37 @@ class Snapshot:
 
     def vector(self, key: int) -> npt.NDArray[np.float16]:
         """The vector of a passage of this commit, float16 [d]."""
-        (value,) = self._db.execute("SELECT value FROM vector WHERE passage = ?", (key,)).fetchone()
-        return np.frombuffer(value, dtype="<f2")
+        found = self.vectors_of([key])
+        if key not in found:
+            raise Mismatch("the vector of a passage is missing")
+        return np.frombuffer(found[key], dtype="<f2")
+
+    def covered(self) -> tuple[int, int]:
+        """How many passages have a vector, and how many have terms."""
+        known = totals(self._db)
+        return known["vector"].rows, known["term"].rows
 
     def changes(self, since: int, last_key: int, dimension: int) -> Changes:
         """Passages above ``last_key`` and those removed after generation ``since``."""
-        rows = self._db.execute("SELECT passage, value FROM vector WHERE passage > ? ORDER BY passage", (last_key,)).fetchall()
-        vectors = np.frombuffer(b"".join(row[1] for row in rows), dtype="<f2").reshape(len(rows), dimension)
+        query = "SELECT checksum, passage, value FROM vector WHERE passage > ? ORDER BY passage"
+        rows = _vectors(self._db.execute(query, (last_key,)).fetchall())
+        if not last_key:
+            check_total(self._db, "vector", [row[0] for row in rows])
+        vectors = np.frombuffer(b"".join(row[2] for row in rows), dtype="<f2").reshape(len(rows), dimension)
         return Changes(_keys(rows), vectors, self._removed(since))
 
     def vectors_above(self, last_key: int, dimension: int, block: int) -> Iterator[tuple[Keys, npt.NDArray[np.float16]]]:
         """Keys and vectors float16 [n, d] of passages above ``last_key``, by key, ``block`` at a time."""
-        cursor = self._db.execute("SELECT passage, value FROM vector WHERE passage > ? ORDER BY passage", (last_key,))
-        while rows := cursor.fetchmany(block):
-            yield _keys(rows), np.frombuffer(b"".join(row[1] for row in rows), dtype="<f2").reshape(len(rows), dimension)
+        query = "SELECT checksum, passage, value FROM vector WHERE passage > ? ORDER BY passage"
+        cursor = self._db.execute(query, (last_key,))
+        while rows := _vectors(cursor.fetchmany(block)):
+            yield _keys(rows), np.frombuffer(b"".join(row[2] for row in rows), dtype="<f2").reshape(len(rows), dimension)
 
     def vectors_of(self, keys: Sequence[int]) -> dict[int, bytes]:
         """Vectors by key, 16-bit floats one after the other; a key that this commit lacks is left out."""
         among = json.dumps([int(key) for key in keys])
-        query = "SELECT passage, value FROM vector WHERE passage IN (SELECT value FROM json_each(?))"
-        return dict(self._db.execute(query, (among,)))
+        query = "SELECT checksum, passage, value FROM vector WHERE passage IN (SELECT value FROM json_each(?))"
+        return {row[1]: row[2] for row in _vectors(self._db.execute(query, (among,)).fetchall())}
 
     def count_above(self, last_key: int, limit: int) -> int:
         """How many passages are above ``last_key``, counted no further than to ``limit``."""
@@ -76,47 +107,74 @@ class Snapshot:
         query = "SELECT count(*) FROM removed WHERE generation > ? AND passage <= ?"
         return int(self._db.execute(query, (since, last_key)).fetchone()[0])
 
+    def count_prunable(self, generation: int) -> int:
+        """How many passages the catalog remembers as removed up to a generation."""
+        return int(self._db.execute("SELECT count(*) FROM removed WHERE generation <= ?", (generation,)).fetchone()[0])
+
     def removed(self, since: int) -> Keys:
         """Passages that were removed after generation ``since``, ascending."""
         return np.sort(self._removed(since))
 
     def term_changes(self, since: int, last_key: int) -> TermChanges:
         """Terms of passages above ``last_key``, and passages removed after generation ``since``."""
-        rows = self._db.execute("SELECT passage, codes FROM term WHERE passage > ? ORDER BY passage", (last_key,)).fetchall()
-        return TermChanges(_keys(rows), [_terms(row[1]) for row in rows], self._removed(since))
+        query = (
+            "SELECT t.checksum, t.passage, t.codes, p.id, p.content, p.input FROM term t JOIN passage p ON p.key = t.passage "
+            "WHERE t.passage > ? ORDER BY t.passage"
+        )
+        rows = self._db.execute(query, (last_key,)).fetchall()
+        check_terms(rows)
+        if not last_key:
+            check_total(self._db, "term", [row[0] for row in rows])
+        return TermChanges(_keys(rows), [_terms(row[2]) for row in rows], self._removed(since))
 
     def candidates(self, keys: Sequence[int]) -> Candidates:
-        """What ranking reads of passages, in the order of ``keys``; a key that this commit lacks is left out."""
+        """What ranking reads of passages, in the order of ``keys``, all of which this commit has."""
         query = (
-            "SELECT p.key, p.id, p.content, p.input, w.codes, t.codes, t.places, t.norms "
+            "SELECT w.checksum, p.key, w.codes, p.id, p.content, p.input, t.checksum, t.codes, t.places, t.norms "
             "FROM json_each(?) k CROSS JOIN passage p ON p.key = k.value "
             "JOIN token t ON t.passage = p.key JOIN term w ON w.passage = p.key"
         )
-        found = {row[0]: row for row in self._db.execute(query, (json.dumps([int(key) for key in keys]),))}
-        rows = [found[key] for key in keys if key in found]
-        named, codes = [row[:4] for row in rows], [row[4] for row in rows]
-        tokens = joined([row[5] for row in rows], [row[6] for row in rows], [row[7] for row in rows])
+        rows = self._rows_of(keys, query)
+        check_terms(rows)
+        check_tokens((row[6], row[1], *row[7:]) for row in rows)
+        codes = [row[2] for row in rows]
+        tokens = joined([row[7] for row in rows], [row[8] for row in rows], [row[9] for row in rows])
         lengths = np.fromiter(map(len, codes), np.int64, len(codes)) // 4
-        return Candidates(named, _terms(b"".join(codes)), lengths, tokens)
+        return Candidates([(row[1], *row[3:6]) for row in rows], _terms(b"".join(codes)), lengths, tokens)
 
     def terms(self, keys: Sequence[int]) -> tuple[list[tuple[int, str]], Codes, npt.NDArray[np.int64]]:
-        """Keys and ids of those that this commit has, their terms one after the other, and how many each has, int64 [n]."""
+        """Keys, all of which this commit has, and ids, their terms one after the other, and how many each has, int64 [n]."""
         query = (
-            "SELECT p.key, p.id, w.codes FROM json_each(?) k CROSS JOIN passage p ON p.key = k.value "
-            "JOIN term w ON w.passage = p.key"
+            "SELECT w.checksum, p.key, w.codes, p.id, p.content, p.input FROM json_each(?) k "
+            "CROSS JOIN passage p ON p.key = k.value JOIN term w ON w.passage = p.key"
         )
-        rows = self._db.execute(query, (json.dumps([int(key) for key in keys]),)).fetchall()
+        rows = self._rows_of(keys, query)
+        check_terms(rows)
         lengths = np.fromiter((len(row[2]) for row in rows), np.int64, len(rows)) // 4
-        return [row[:2] for row in rows], _terms(b"".join(row[2] for row in rows)), lengths
+        return [(row[1], row[3]) for row in rows], _terms(b"".join(row[2] for row in rows)), lengths
+
+    def _rows_of(self, keys: Sequence[int], query: str) -> list[Any]:
+        """Rows whose second column is one of ``keys``, in their order."""
+        found = {row[1]: row for row in self._db.execute(query, (json.dumps([int(key) for key in keys]),))}
+        if len(found) < len(keys):  # they come from what was derived of this very commit
+            raise Mismatch(f"of {len(keys)} passages that were found {len(found)} can be read")
+        return [found[int(key)] for key in keys]
 
     def copies(self, contents: Iterable[bytes]) -> dict[bytes, list[Copy]]:
         """Every passage of each text, by the hash of the text; each list by id."""
         query = "SELECT key, id, input FROM passage WHERE content = ? ORDER BY id"
-        return {content: [Copy(*row) for row in self._db.execute(query, (content,))] for content in contents}
+        found = {content: [Copy(*row) for row in self._db.execute(query, (content,))] for content in contents}
+        if not all(found.values()):
+            raise Mismatch("a passage is not among those of its text")
+        return found
 
     def languages(self) -> list[str]:
         """Every stemmer that made terms of some passage."""
-        return [row[0] for row in self._db.execute("SELECT name FROM language ORDER BY name")]
+        rows = self._db.execute("SELECT checksum, name FROM language ORDER BY name").fetchall()
+        for row in rows:
+            check("a language", *row)
+        check_total(self._db, "language", [row[0] for row in rows])
+        return [row[1] for row in rows]
 
     def passages(self, keys: Sequence[int]) -> dict[int, StoredPassage]:
         """Passages by key; a key that this commit lacks is left out."""
@@ -124,6 +182,13 @@ class Snapshot:
             one.key: one
             for one in self._passages("p.key IN (SELECT value FROM json_each(?))", json.dumps([int(key) for key in keys]))
         }
+
+    def found(self, keys: Sequence[int]) -> dict[int, StoredPassage]:
+        """The same of passages that were found in this very commit, which therefore has them all."""
+        passages = self.passages(keys)
+        if len(passages) < len(set(keys)):
+            raise Mismatch("a passage that was found is missing")
+        return passages
 
     def passage(self, passage_id: str) -> StoredPassage | None:
         """The passage of an id, or None."""
@@ -135,14 +200,30 @@ class Snapshot:
         return dict(self._db.execute("SELECT key, id FROM passage WHERE key IN (SELECT value FROM json_each(?))", (among,)))
 
     def document_keys(self, keys: Sequence[int]) -> dict[int, int]:
-        """The key of each passage's document, by the passage's key."""
+        """The key of the document of each passage, all of which this commit has, by the passage's key."""
         among = json.dumps([int(key) for key in keys])
         query = "SELECT key, document FROM passage WHERE key IN (SELECT value FROM json_each(?))"
-        return dict(self._db.execute(query, (among,)))
+        found = dict(self._db.execute(query, (among,)).fetchall())
+        if len(found) < len(set(keys)):
+            raise Mismatch("a passage that was found is missing")
+        return found
 
     def passages_of(self, document_id: str) -> list[StoredPassage]:
         """All passages of a document, in reading order."""
         return sorted(self._passages("d.id = ?", document_id), key=lambda one: one.ordinal)
+
+    def extents(self, document_id: str) -> list[tuple[int, int, bytes]]:
+        """Start, end and the hash of the text of each of a document's passages."""
+        query = 'SELECT p.start, p."end", p.content FROM passage p JOIN document d ON d.key = p.document WHERE d.id = ?'
+        return self._db.execute(query, (document_id,)).fetchall()
+
+    def count_unread(self) -> int:
+        """How many passages lack a vector, tokens or terms."""
+        query = (
+            "SELECT count(*) FROM passage p LEFT JOIN vector v ON v.passage = p.key LEFT JOIN token t ON t.passage = p.key "
+            "LEFT JOIN term w ON w.passage = p.key WHERE v.passage IS NULL OR t.passage IS NULL OR w.passage IS NULL"
+        )
+        return int(self._db.execute(query).fetchone()[0])
 
     def document(self, document_id: str) -> Document | None:
         """The document of an id, or None."""
@@ -156,8 +237,11 @@ class Snapshot:
 
     def sources(self) -> list[Source]:
         """Every synced file, by path."""
-        rows = self._db.execute("SELECT key, path, name, stamp, hash, failure FROM source ORDER BY path")
-        return [Source(row[0], row[1], row[2], row[3], row[4], _failures(row[5])) for row in rows]
+        rows = self._db.execute("SELECT checksum, key, path, name, stamp, hash, failure FROM source ORDER BY path").fetchall()
+        for row in rows:
+            check("a file", *row)
+        check_total(self._db, "source", [row[0] for row in rows])
+        return [Source(row[1], row[2], row[3], row[4], row[5], _failures(row[6])) for row in rows]
 
     def documents_of(self, source: int) -> dict[str, str]:
         """Ids and hashes of a file's documents."""
@@ -179,44 +263,60 @@ class Snapshot:
         """What the encoder made of inputs that some passage was encoded from before."""
         found = {}
         query = (
-            "SELECT v.value, t.codes, t.places, t.norms FROM passage p JOIN vector v ON v.passage = p.key "
-            "JOIN token t ON t.passage = p.key WHERE p.input = ? LIMIT 1"
+            "SELECT v.checksum, p.key, v.value, t.checksum, t.codes, t.places, t.norms, w.checksum, w.codes, p.id, p.content, "
+            "p.input FROM passage p JOIN vector v ON v.passage = p.key JOIN token t ON t.passage = p.key "
+            "JOIN term w ON w.passage = p.key WHERE p.input = ? LIMIT 1"
         )
         for one in inputs:
             if row := self._db.execute(query, (one,)).fetchone():
-                found[one] = Encoding(np.frombuffer(row[0], dtype="<f2"), _tokens(*row[1:]))
+                check("the vector of a passage", *row[:3])
+                check("the tokens of a passage", row[3], row[1], *row[4:7])
+                check("the terms of a passage", row[7], row[1], *row[8:11], one)  # the index said that its input is this one
+                found[one] = Encoding(np.frombuffer(row[2], dtype="<f2"), _tokens(*row[4:7]))
         return found
 
     def keys_where(self, condition: str, values: Sequence[Any]) -> Keys:
         """Keys of passages whose document ``d`` meets an SQL condition (see ``filters.py``), ascending."""
         query = f"SELECT p.key FROM passage p JOIN document d ON d.key = p.document WHERE {condition} ORDER BY p.key"  # noqa: S608
-        return _keys(self._db.execute(query, values).fetchall())
+        return _keys(self._db.execute(query, values).fetchall(), 0)
 
     def _removed(self, since: int) -> Keys:
-        return _keys(self._db.execute("SELECT passage FROM removed WHERE generation > ?", (since,)).fetchall())
+        return _keys(self._db.execute("SELECT passage FROM removed WHERE generation > ?", (since,)).fetchall(), 0)
 
     def _passages(self, condition: str, value: str) -> Iterator[StoredPassage]:
         query = (
-            f'SELECT p.key, p.id, p.ordinal, p.start, p."end", p.labels, p.language, d.key FROM passage p '  # noqa: S608
+            f"SELECT p.checksum, {_PASSAGE} FROM passage p "  # noqa: S608
             f"JOIN document d ON d.key = p.document WHERE {condition}"
         )
         rows = self._db.execute(query, (value,)).fetchall()
-        documents = self._documents({row[7] for row in rows})  # each text is read once, however many of its passages
-        for key, passage_id, ordinal, start, end, labels, language, document in rows:
+        documents = self._documents({row[3] for row in rows})  # each text is read once, however many of its passages
+        for row in rows:
+            check("a passage", *row)
+            _, key, passage_id, document, ordinal, start, end, labels, _, language, _ = row
             spans = tuple(Span(*span) for span in json.loads(labels))
             yield StoredPassage(key, passage_id, ordinal, start, end, spans, language, documents[document])
 
     def _documents(self, keys: set[int]) -> dict[int, Document]:
-        query = f"SELECT {_DOCUMENT}, d.key FROM document d WHERE d.key IN (SELECT value FROM json_each(?))"  # noqa: S608
-        return {row[-1]: _document(row) for row in self._db.execute(query, (json.dumps(sorted(keys)),))}
+        query = f"SELECT {_DOCUMENT} FROM document d WHERE d.key IN (SELECT value FROM json_each(?))"  # noqa: S608
+        rows = self._db.execute(query, (json.dumps(sorted(keys)),)).fetchall()
+        if len(rows) < len(keys):
+            raise Mismatch("the document of a passage is missing")
+        return {row[1]: _document(row) for row in rows}
 
 
 def _document(row: Sequence[Any]) -> Document:
-    document_id, title, text, uri, date, metadata, media_type, pages, headings = row[:9]
+    check("a document", *row)
+    document_id, _, title, text, uri, date, metadata, media_type, pages, headings = row[2:12]
     return Document(
         document_id, title, text, uri, date, json.loads(metadata), media_type,
         tuple(json.loads(pages)), tuple(Heading(*heading) for heading in json.loads(headings)),
     )  # fmt: skip
+
+
+def _vectors(rows: list[Any]) -> list[Any]:
+    """Rows of checksum, key and vector, all of them right."""
+    check_vectors(rows)
+    return rows
 
 
 def _failures(text: str | None) -> tuple[tuple[str, str], ...]:
@@ -231,5 +331,5 @@ def _terms(codes: bytes) -> Codes:
     return np.frombuffer(codes, dtype="<u4")
 
 
-def _keys(rows: Sequence[Sequence[Any]]) -> Keys:
-    return np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows))
+def _keys(rows: Sequence[Sequence[Any]], column: int = 1) -> Keys:
+    return np.fromiter((row[column] for row in rows), dtype=np.int64, count=len(rows))

@@ -62,11 +62,14 @@ class VectorState(NamedTuple):
         return self.empty(0)._replace(tried=self.tried)
 
 
-def follow_state(state: VectorState, snapshot: Snapshot, contract: ModelContract, folder: Path) -> VectorState:
-    """The state brought to the snapshot's commit. Raises nothing for files that are of no use: they are passed over."""
-    while (record := read_record(folder, tag(contract))) and record != state.tried and record.generation <= snapshot.generation:
+def follow_state(state: VectorState, snapshot: Snapshot, contract: ModelContract, folder: Path | None) -> VectorState:
+    """The state brought to the snapshot's commit; without a ``folder``, by the catalog alone. Raises nothing for files that are
+    of no use: they are passed over."""
+    while folder and (record := _fitting(folder, snapshot)) and record != state.tried:
         files = _trusted(folder, record, snapshot)  # None also if another process has folded meanwhile: then look again
         state = VectorState.of(files) if files else state._replace(tried=record)
+    if state.generation < snapshot.pruned:  # the catalog does not tell any more what was removed since
+        state = state.distrusted()
     if state.generation < 0:
         state = state._replace(vectors=ExactIndex(contract.dimension))
     changes = snapshot.changes(state.generation, state.last_key, contract.dimension)
@@ -78,8 +81,8 @@ def follow_state(state: VectorState, snapshot: Snapshot, contract: ModelContract
 def trusted_record(folder: Path, snapshot: Snapshot, known: Record | None, refused: Record | None) -> Record | None:
     """The record of files that can be built on, or None: of this catalog, whole as far as opening shows, and not ``refused``.
     ``known`` was looked at before."""
-    record = read_record(folder, tag(snapshot.contract)) if snapshot.contract else None
-    if record is None or record == refused or record.generation > snapshot.generation:  # a copy of an older catalog
+    record = _fitting(folder, snapshot)
+    if record is None or record == refused:
         return None
     return record if record == known or _trusted(folder, record, snapshot) else None
 
@@ -101,10 +104,16 @@ def fold_state(folder: Path, snapshot: Snapshot, record: Record | None, at_least
         return VectorState.of(_folded(folder, snapshot, contract, None))
 
 
-def tag(contract: ModelContract) -> str:
-    """Of all that decides the vectors, as in :meth:`ModelContract.same_vectors`."""
+def tag(contract: ModelContract, identity: str) -> str:
+    """Of all that decides the vectors, as in :meth:`ModelContract.same_vectors`, and of whose they are."""
     fields = {name: value for name, value in asdict(contract).items() if name not in ("name", "calibration")}
-    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([fields, identity], sort_keys=True).encode()).hexdigest()
+
+
+def _fitting(folder: Path, snapshot: Snapshot) -> Record | None:
+    """What the folder has, if it is of this catalog, and the catalog tells what was removed since."""
+    record = read_record(folder, tag(snapshot.contract, snapshot.identity)) if snapshot.contract else None
+    return record if record and snapshot.pruned <= record.generation <= snapshot.generation else None
 
 
 def _is_due(record: Record | None, snapshot: Snapshot, at_least: int) -> bool:
@@ -117,7 +126,7 @@ def _is_due(record: Record | None, snapshot: Snapshot, at_least: int) -> bool:
 def _folded(folder: Path, snapshot: Snapshot, contract: ModelContract, before: VectorFiles | None) -> VectorFiles:
     blocks = snapshot.vectors_above(before.record.last_key if before else 0, contract.dimension, BLOCK_ROWS)
     removed = snapshot.removed(before.record.generation) if before else None
-    record = new_record(contract.dimension, tag(contract), snapshot.generation)
+    record = new_record(contract.dimension, tag(contract, snapshot.identity), snapshot.generation)
     return write_files(folder, blocks, record, before, removed)
 
 

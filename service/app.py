@@ -272,7 +272,8 @@ def _add_pages(app: FastAPI) -> None:
 
 def _status(service: Service) -> StatusResponse:
     counts, generation, exact, contract, runtime = Counts(0, 0, 0, 0), 0, True, None, None
-    if service.ready.is_set():
+    damage = service.damage
+    if service.ready.is_set() and not damage:
         runtime = service.collection.any_encoder().runtime
         with service.collection.view() as view:
             counts, generation = service.collection.counts(view.snapshot), view.snapshot.generation
@@ -280,7 +281,7 @@ def _status(service: Service) -> StatusResponse:
     return StatusResponse(
         version=version("passages"),
         state=service.state,
-        detail=service.failure,
+        detail=service.failure or damage,
         index=str(service.index),
         generation=generation,
         **counts._asdict(),

@@ -27,6 +27,7 @@ from indexer.candidates import DeadlineError
 from indexer.collection import Collection
 from indexer.errors import PassagesError
 from indexer.reading import Encoding
+from indexer.schema import DamagedError
 from indexer.search import Query, search
 from service.rendering import Rendered, rendered
 
@@ -95,6 +96,9 @@ class Searchers:
             raise DeadlineError("no process was free to search in time: ask again in a moment") from error
         try:
             return child.ask((_timed(query, encoding, until), encoding), until)
+        except DamagedError as error:
+            self._collection.catalog.refuse(str(error))  # before another question reads what is right of it
+            raise
         except SearcherError as error:
             if self._stopped.is_set():
                 raise

@@ -17,6 +17,7 @@ from indexer.errors import PassagesError
 from indexer.lock import LockedError
 from indexer.reading import Encoding
 from indexer.runtimes import Kind
+from indexer.schema import DamagedError
 from indexer.search import Query, all_encoded, encoded
 from indexer.sync import Sync
 from service.admission import DEFAULT_LIMITS, Admission, Limits
@@ -25,7 +26,7 @@ from service.problems import NotReadyError, StartError
 from service.recall import LiveRecall
 from service.rendering import Rendered
 from service.searchers import Searchers
-from service.upkeep import Upkeep
+from service.upkeep import Scrub, Upkeep
 
 log = logging.getLogger(__name__)
 MAX_WRITERS = 4  # requests that write or wait for their turn
@@ -41,7 +42,7 @@ class Service:
         self._searchers: Searchers | None = None
         self._closed = False
         self.recall = LiveRecall(lambda: self.admission.admitted > 0)
-        self.upkeep = Upkeep(self._renew)
+        self.upkeep, self.scrub = Upkeep(self._renew), Scrub()
         self._watch()
         self._writers = threading.BoundedSemaphore(MAX_WRITERS)
         self.ready = threading.Event()
@@ -50,11 +51,12 @@ class Service:
 
     @property
     def collection(self) -> Collection:
-        """The open collection. Raises :class:`NotReadyError`."""
+        """The open collection. Raises :class:`NotReadyError`, and :class:`indexer.schema.DamagedError` while it is damaged."""
         if self.failure is not None:
             raise StartError(self.failure)
         if self._collection is None or not self.ready.is_set():
             raise NotReadyError("the service is starting: the model is being loaded; try again in a few seconds")
+        self._collection.catalog.look()
         return self._collection
 
     @property
@@ -65,9 +67,21 @@ class Service:
         return self._searchers
 
     @property
-    def state(self) -> Literal["starting", "ready", "failed"]:
+    def state(self) -> Literal["starting", "ready", "failed", "damaged"]:
         """How far it has come."""
-        return "failed" if self.failure is not None else "ready" if self.ready.is_set() else "starting"
+        if self.failure is not None:
+            return "failed"
+        return "damaged" if self.damage else "ready" if self.ready.is_set() else "starting"
+
+    @property
+    def damage(self) -> str | None:
+        """What is wrong with the catalog that is served, and how to restore it; None if nothing is known to be."""
+        if self._collection is not None:
+            try:
+                self._collection.catalog.look()
+            except DamagedError as error:
+                return str(error)
+        return None
 
     @contextmanager
     def writing(self) -> Iterator[Collection]:
@@ -108,6 +122,7 @@ class Service:
         self._closed = True
         self.recall.stop()
         self.upkeep.stop()
+        self.scrub.stop()
         if self._searchers is not None:
             self._searchers.stop()
         if self._collection is not None:
@@ -150,6 +165,7 @@ class Service:
         else:
             self.recall.start(self._collection)
             self.upkeep.start(self._collection)
+            self.scrub.start(self._collection)
             self.ready.set()
 
     def _failed(self, why: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from indexer.collection import Collection
@@ -11,6 +12,7 @@ from indexer.errors import PassagesError
 from indexer.ingest import fold
 
 _PATIENCE_S = 60.0  # for another writer
+_DAILY_S = 24 * 3600.0
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,50 @@ class Upkeep:
             log.info("not folded: %s", error)
         except Exception:  # the next commit is another chance
             log.exception("not folded")
+
+
+class Scrub:
+    """Reads the whole catalog after the start, and then daily, in a thread of its own: what is damaged is refused from then on,
+    before a question meets it."""
+
+    def __init__(self) -> None:
+        self._stopped = threading.Event()
+
+    def start(self, collection: Collection) -> None:
+        """Begin."""
+        threading.Thread(target=self._run, args=(collection,), name="scrub", daemon=True).start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopped.set()
+
+    def _run(self, collection: Collection) -> None:
+        while not self._stopped.is_set():
+            try:
+                collection.catalog.check(_Pace(self._stopped))
+            except _StoppedError:
+                return
+            except PassagesError as error:
+                log.error("%s", error)
+            except Exception:  # it is a look, nothing depends on it
+                log.exception("the catalog in %s was not checked", collection.folder)
+            self._stopped.wait(_DAILY_S)
+
+
+class _StoppedError(Exception):
+    """Nobody waits for the look any more."""
+
+
+class _Pace:
+    """Rests after each piece of work as long as it took, so that half a core at most is taken from the questions."""
+
+    def __init__(self, stopped: threading.Event) -> None:
+        self._stopped, self._since = stopped, time.monotonic()
+
+    def __call__(self) -> None:
+        if self._stopped.wait(time.monotonic() - self._since):
+            raise _StoppedError
+        self._since = time.monotonic()
 
 
 def _is_whole(collection: Collection) -> bool:

@@ -329,7 +329,7 @@ def test_an_index_of_another_release_is_told_and_left_alone(tmp_path: Path) -> N
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     connection.close()
     before = (tmp_path / CATALOG_FILE).read_bytes()
-    with pytest.raises(CatalogError, match=r"has format 3 and this release reads 2: upgrade passages, or index into a new"):
+    with pytest.raises(CatalogError, match=r"has format 4 and this release reads 3: upgrade passages, or index into a new"):
         Catalog(tmp_path)
     assert (tmp_path / CATALOG_FILE).read_bytes() == before
     assert open_files(tmp_path) == []
@@ -337,7 +337,7 @@ def test_an_index_of_another_release_is_told_and_left_alone(tmp_path: Path) -> N
 
 def test_a_file_that_is_not_sqlite_is_told_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / CATALOG_FILE).write_bytes(b"Not a database. " * 100)
-    with pytest.raises(CatalogError, match=r"cannot be opened as an index \(file is not a database\); .*choose another"):
+    with pytest.raises(CatalogError, match=r"cannot be opened as an index: file is not a database; .*passages restore FILE"):
         Catalog(tmp_path)
     assert (tmp_path / CATALOG_FILE).read_bytes() == b"Not a database. " * 100
     assert open_files(tmp_path) == []
@@ -351,7 +351,7 @@ def test_a_damaged_catalog_is_told_when_it_is_read(tmp_path: Path) -> None:
     data = bytearray(file.read_bytes())
     data[4096 * 2 :] = b"\xff" * (len(data) - 4096 * 2)
     file.write_bytes(data)
-    with pytest.raises(CatalogError, match=r"cannot be .*malformed.*bring it back from a copy"):
+    with pytest.raises(CatalogError, match=r"malformed; bring back a backup: passages restore FILE --index"):
         content(Catalog(tmp_path))
 
 

@@ -49,7 +49,7 @@ def write(
     with collection.catalog.write() as writer:
         writer.set_contract(contract)
         for number in put:
-            passage = EncodedPassage(Passage(0, 1), f"{number} {tag(contract)}".encode(), vector(number, contract))
+            passage = EncodedPassage(Passage(0, 1), f"{number} {tag(contract, '')}".encode(), vector(number, contract))
             writer.put_document(Document(str(number), "", "x"), None, [passage])
         for number in delete:
             writer.delete_document(str(number))

@@ -1,0 +1,296 @@
+"""Backup and restore: one file that holds one commit, whole; a restored index begins another history."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+import indexer.backup
+from indexer.backup import STAGING, BackupError, backup, restore
+from indexer.catalog import CATALOG_FILE
+from indexer.collection import Collection
+from indexer.documents import Document
+from indexer.encoder import Encoder
+from indexer.ingest import put, remove
+from indexer.lock import LockedError
+from indexer.schema import DamagedError
+from indexer.search import Query, search
+
+HERON = "The heron stands in the shallow water and waits."
+
+
+def first(collection: Collection, question: str) -> str | None:
+    """The id of the document that answers best."""
+    results = search(collection, Query(question, limit=1)).results
+    return results[0].passage.document.id if results else None
+
+
+def content(folder: Path) -> list[tuple[str, str]]:
+    with Collection(folder) as collection, collection.catalog.read() as snapshot:
+        return [(one, getattr(snapshot.document(one), "text", "")) for one in snapshot.document_ids()]
+
+
+@pytest.fixture
+def saved(collection: Collection, tmp_path: Path) -> Path:
+    """A backup of a heron alone; the collection has changed since."""
+    put(collection, Document("heron", "", HERON))
+    backup(collection.catalog, tmp_path / "saved")
+    put(collection, Document("otter", "", "The otter swims."))
+    remove(collection, "heron")
+    return tmp_path / "saved"
+
+
+def test_a_backup_is_one_file_that_comes_back_as_an_index(collection: Collection, tmp_path: Path, encoder: Encoder) -> None:
+    put(collection, Document("heron", "Birds", HERON, date="2020-01-02", metadata={"a": [1, "é"]}))
+    made = backup(collection.catalog, tmp_path / "saved")
+    assert (made.generation, made.counts.documents, made.size) == (1, 1, (tmp_path / "saved").stat().st_size)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["index", "saved"]
+    (tmp_path / "saved").chmod(0o400)
+    done = restore(tmp_path / "saved", tmp_path / "new")
+    assert (done.counts, done.aside) == (made.counts, None)
+    with Collection(tmp_path / "new", encoder=encoder) as restored, restored.catalog.read() as snapshot:
+        with collection.catalog.read() as before:
+            assert snapshot.document("heron") == before.document("heron")
+            assert snapshot.identity != before.identity
+            assert snapshot.generation > before.generation
+        assert (
+            search(restored, Query("Who waits?")).results[0].score == search(collection, Query("Who waits?")).results[0].score
+        )
+
+
+def test_a_backup_while_others_write_is_one_commit(collection: Collection, tmp_path: Path) -> None:
+    """Every commit writes its number into both documents."""
+    stop = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            with collection.catalog.write() as writer:
+                for name in "ab":
+                    writer.put_document(Document(name, "", f"{number}" * 2000), None, [])
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    try:
+        for _ in range(5):
+            backup(collection.catalog, tmp_path / "saved", force=True)
+            shutil.rmtree(tmp_path / "new", ignore_errors=True)
+            restore(tmp_path / "saved", tmp_path / "new")
+            assert len({text for _, text in content(tmp_path / "new")}) <= 1
+        assert len(content(tmp_path / "new")) == 2, "something was written while it was saved"
+    finally:
+        stop.set()
+        writing.join()
+
+
+def test_a_file_that_is_there_is_replaced_only_by_force(collection: Collection, tmp_path: Path) -> None:
+    (tmp_path / "saved").write_text("mine", encoding="utf-8")
+    with pytest.raises(BackupError, match=r"is there already: .*--force"):
+        backup(collection.catalog, tmp_path / "saved")
+    assert (tmp_path / "saved").read_text(encoding="utf-8") == "mine"
+    backup(collection.catalog, tmp_path / "saved", force=True)
+    assert (tmp_path / "saved").read_bytes().startswith(b"SQLite")
+
+
+def test_what_cannot_be_written_is_told_and_leaves_nothing(
+    collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(BackupError, match="there is no folder"):
+        backup(collection.catalog, tmp_path / "nowhere" / "saved")
+
+    def full(_: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(indexer.backup, "sync_file", full)
+    with pytest.raises(BackupError, match=r"No space left on device.*make room"):
+        backup(collection.catalog, tmp_path / "saved")
+    assert [path.name for path in tmp_path.iterdir()] == ["index"]
+
+
+def test_a_damaged_index_makes_no_backup(collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("indexer.catalog.CHECKED_BYTES", 0)
+    put(collection, Document("heron", "", HERON))
+    collection.close()
+    damage(collection.folder, b"The heron")
+    with Collection(collection.folder) as damaged, pytest.raises(BackupError, match=r"is damaged .*nothing was saved"):
+        backup(damaged.catalog, tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
+
+
+def damage(folder: Path, text: bytes) -> None:
+    file = folder / CATALOG_FILE
+    data = bytearray(file.read_bytes())
+    data[data.index(text)] ^= 1
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize("how", ["cut", "flipped", "no catalog", "later", "empty"])
+def test_a_backup_that_is_not_right_changes_nothing(saved: Path, collection: Collection, how: str) -> None:
+    data = bytearray(saved.read_bytes())
+    if how == "cut":
+        saved.write_bytes(data[: len(data) // 2])
+    elif how == "flipped":
+        data[data.index(b"The heron")] ^= 1
+        saved.write_bytes(data)
+    elif how == "no catalog":
+        saved.write_text("not a backup " * 100, encoding="utf-8")
+    elif how == "empty":
+        saved.write_bytes(b"")
+    else:
+        with sqlite3.connect(saved) as connection:
+            connection.execute("PRAGMA user_version = 9")
+        connection.close()
+    with pytest.raises(BackupError, match=rf"{saved} cannot be restored, and nothing was changed: "):
+        restore(saved, collection.folder, force=True)
+    assert [one for one, _ in content(collection.folder)] == ["otter"]
+    assert not (collection.folder / STAGING).exists()
+
+
+def test_who_has_the_index_open_goes_on_with_the_restored_one(saved: Path, collection: Collection) -> None:
+    with collection.lock.held(1):
+        collection.fold_words()
+    assert first(collection, "Who swims?") == "otter"
+    with collection.catalog.read() as snapshot:
+        before = snapshot.generation
+    done = restore(saved, collection.folder, force=True)
+    assert done.generation == before + 1
+    assert not list(collection.folder.glob("words*"))
+    assert first(collection, "Who stands in the water?") == "heron"
+    assert search(collection, Query('"otter swims"')).results == ()
+    put(collection, Document("eel", "", "The eel hides under stones."))
+    assert first(collection, "Who hides under stones?") == "eel"
+    assert [one for one, _ in content(collection.folder)] == ["eel", "heron"]
+
+
+@pytest.mark.parametrize("how", ["header", "page", "cut", "gone"])
+def test_who_has_a_damaged_index_open_goes_on_with_the_restored_one(
+    saved: Path, collection: Collection, how: str, encoder: Encoder
+) -> None:
+    """The file is replaced where SQLite cannot write into it, and kept for who can save some of it."""
+    collection.close()
+    with Collection(collection.folder, encoder=encoder) as opened:
+        assert first(opened, "Who swims?") == "otter"
+        file = collection.folder / CATALOG_FILE
+        data = file.read_bytes()
+        wreck = {"header": b"\xff" * 100 + data[100:], "page": data[:4096] + b"\xff" * (len(data) - 4096), "cut": data[:9000]}
+        if how == "gone":
+            file.unlink()
+            with pytest.raises(DamagedError, match="is gone"):
+                first(opened, "Who swims?")
+        else:
+            file.write_bytes(wreck[how])
+        done = restore(saved, collection.folder, force=True)
+        assert (done.aside is None) == (how == "gone")
+        if done.aside:
+            assert done.aside.read_bytes()[:9000] == wreck[how][:9000]
+        assert first(opened, "Who stands in the water?") == "heron"
+        put(opened, Document("eel", "", "The eel hides under stones."))
+    assert [one for one, _ in content(collection.folder)] == ["eel", "heron"]
+
+
+def test_damage_that_was_seen_is_forgotten_when_it_is_restored(
+    saved: Path, collection: Collection, monkeypatch: pytest.MonkeyPatch, encoder: Encoder
+) -> None:
+    monkeypatch.setattr("indexer.catalog.CHECKED_BYTES", 0)
+    collection.close()
+    damage(collection.folder, b"The otter")
+    with Collection(collection.folder, encoder=encoder) as opened:
+        for _ in range(2):
+            with pytest.raises(DamagedError):
+                opened.catalog.check()
+        restore(saved, collection.folder, force=True)
+        assert first(opened, "Who stands in the water?") == "heron"
+
+
+def test_an_index_is_replaced_only_by_force_and_not_while_another_writes(
+    saved: Path, collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(BackupError, match=r"there is an index in .*--force"):
+        restore(saved, collection.folder)
+    monkeypatch.setattr(indexer.backup, "_PATIENCE_S", 0.1)
+    with collection.lock.held(0), pytest.raises(LockedError, match="is writing this index"):
+        restore(saved, collection.folder, force=True)
+    assert [one for one, _ in content(collection.folder)] == ["otter"]
+
+
+def test_files_derived_from_the_catalog_before_are_not_used_even_if_they_are_left(saved: Path, collection: Collection) -> None:
+    with collection.lock.held(1):
+        collection.fold_words()
+    kept = collection.folder.with_name("kept")
+    shutil.copytree(collection.folder, kept)
+    restore(saved, collection.folder, force=True)
+    for path in kept.glob("words*"):
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, collection.folder / path.name)
+    with Collection(collection.folder) as opened, opened.view() as view:
+        assert (view.words.disk, view.words.passages) == (None, 1)
+
+
+STOPPED = """
+import os, sys
+from pathlib import Path
+import indexer.backup as module
+
+steps = {
+    "linked": (os, "link"), "put": (Path, "replace"),
+    "forgot": (module.Witness, "forget"), "derived": (module, "_remove_derived"),
+}
+where, name = steps[sys.argv[3]]
+before = sys.argv[4] == "before"
+real = getattr(where, name)
+
+def stopping(*args, **named):
+    if not before:
+        real(*args, **named)
+    os._exit(9)
+
+setattr(where, name, stopping)
+module.restore(Path(sys.argv[1]), Path(sys.argv[2]), force=True)
+"""
+
+
+@pytest.mark.parametrize("wrecked", [False, True])
+@pytest.mark.parametrize(
+    ("step", "when"),
+    [
+        ("linked", "before"),
+        ("linked", "after"),
+        ("put", "before"),
+        ("put", "after"),
+        ("forgot", "after"),
+        ("derived", "before"),
+    ],
+)
+def test_a_restoring_that_was_killed_leaves_the_old_index_or_the_new_one(
+    saved: Path, collection: Collection, step: str, when: str, wrecked: bool
+) -> None:
+    if not wrecked and step in ("linked", "put"):
+        return  # it is one transaction then
+    collection.close()
+    if wrecked:
+        file = collection.folder / CATALOG_FILE
+        file.write_bytes(b"\xff" * 100 + file.read_bytes()[100:])
+    done = subprocess.run([sys.executable, "-c", STOPPED, saved, collection.folder, step, when], timeout=60, check=False)
+    assert done.returncode == 9
+    try:
+        assert [one for one, _ in content(collection.folder)] in (["otter"], ["heron"])
+    except DamagedError:
+        assert wrecked
+    restore(saved, collection.folder, force=True)
+    assert [one for one, _ in content(collection.folder)] == ["heron"]
+
+
+def test_a_backup_of_an_earlier_format_is_brought_to_this_one(tmp_path: Path, encoder: Encoder) -> None:
+    from tests.test_migration import TEXTS, unpacked
+
+    old = unpacked(2, tmp_path / "old") / CATALOG_FILE
+    before = old.read_bytes()
+    restore(old, tmp_path / "new")
+    assert dict(content(tmp_path / "new")) == TEXTS
+    assert old.read_bytes() == before
