@@ -74,7 +74,7 @@ def write(collection: Collection, order: Sequence[Document]) -> None:
 def answers(collection: Collection) -> list[Any]:
     """All that is said of the questions, but for what counts commits and time, and the order of equals among candidates."""
     found = [search_response(search(collection, Query(text, limit=30, explain=True))) for text in ASKED]
-    left_out = {"generation": True, "took_ms": True, "stages": True, "results": {"__all__": {"ranks"}}}
+    left_out: Any = {"generation": True, "took_ms": True, "stages": True, "results": {"__all__": {"ranks"}}}
     return [one.model_dump(exclude=left_out) for one in found]
 
 
