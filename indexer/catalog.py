@@ -119,6 +119,10 @@ class Writer(Snapshot):
         self._db.execute("UPDATE state SET pruned = max(pruned, ?)", (generation,))
         self.pruned = max(self.pruned, generation)
 
+    def prune_languages(self) -> None:
+        """Forget stemmers that made the terms of no passage that is left: questions go through every one that is known."""
+        self._db.execute("DELETE FROM language WHERE name NOT IN (SELECT language FROM passage)")
+
     def delete_document(self, document_id: str) -> bool:
         """Delete a document with its passages; whether there was one."""
         return self._db.execute("DELETE FROM document WHERE id = ?", (document_id,)).rowcount > 0

@@ -197,7 +197,10 @@ class Collection:
         return count
 
     def rebuild_derived(self) -> None:
-        """Make all that is derived anew, from the catalog alone. The caller holds the writer lock."""
+        """Make all that is derived anew, from the catalog alone, and forget what deleted passages left in the statistics of
+        words: after that, answers depend on the documents alone, not on how they came. The caller holds the writer lock."""
+        with self.catalog.write() as writer:
+            writer.prune_languages()
         for name in ("words", "vectors"):
             (self.folder / f"{name}.json").unlink(missing_ok=True)
             remove_folders(self.folder, name)

@@ -54,11 +54,14 @@ class ModelContract:
     terms: int = 0  # the version of what the word index counts
     calibration: Mapping[str, float] | None = None  # measured for this index (ranking.py); None: what ships with the model
 
+    def readings(self) -> dict[str, object]:
+        """What vectors, codes and terms depend on: all but what a person calls the model, and what its scores mean, which can
+        be measured again."""
+        return {field: value for field, value in asdict(self).items() if field not in ("name", "calibration")}
+
     def same_vectors(self, other: ModelContract) -> bool:
-        """Whether both give the same vectors, codes and terms: the name is only what a person calls the model, and what its
-        scores mean can be measured again."""
-        mine, theirs = asdict(self), asdict(other)
-        return all(mine[field] == theirs[field] for field in mine if field not in ("name", "calibration"))
+        """Whether both give the same vectors, codes and terms."""
+        return self.readings() == other.readings()
 
 
 def locate(model: str = DEFAULT_MODEL) -> ModelFiles:

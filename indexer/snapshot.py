@@ -225,6 +225,15 @@ class Snapshot:
         )
         return int(self._db.execute(query).fetchone()[0])
 
+    def contents(self) -> Iterator[tuple[str, str, str | None, int | None, int | None, str | None]]:
+        """Id and hash of each document, and id, start, end and labels of each of its passages, by document and reading order;
+        None for the passage of a document that has none."""
+        query = (
+            'SELECT d.id, d.hash, p.id, p.start, p."end", p.labels FROM document d LEFT JOIN passage p ON p.document = d.key '
+            "ORDER BY d.id, p.ordinal"
+        )
+        yield from self._db.execute(query)
+
     def document(self, document_id: str) -> Document | None:
         """The document of an id, or None."""
         row = self._db.execute(f"SELECT {_DOCUMENT} FROM document d WHERE id = ?", (document_id,)).fetchone()  # noqa: S608

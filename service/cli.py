@@ -133,6 +133,7 @@ def status(index: IndexOption = None, as_json: JsonOption = False) -> None:
     from dataclasses import asdict
 
     from indexer.collection import Collection
+    from indexer.contents import content_hash
 
     with Collection(settings.index).catalog.read() as snapshot:
         counts, contract = snapshot.counts(), snapshot.contract
@@ -141,6 +142,7 @@ def status(index: IndexOption = None, as_json: JsonOption = False) -> None:
             "index": str(settings.index),
             "generation": snapshot.generation,
             **counts._asdict(),
+            "content_hash": content_hash(snapshot),
             "model": asdict(contract) if contract else None,
             "failed": [{"path": path, "record": record, "reason": reason} for path, record, reason in failed],
         }
