@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service import key_commands
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
@@ -31,6 +33,7 @@ app = typer.Typer(
 )
 model_app = typer.Typer(help="The model that reads questions and passages.", no_args_is_help=True)
 app.add_typer(model_app, name="model")
+app.add_typer(key_commands.app, name="key")
 
 _VERDICTS = {
     "answered": "Answered:",
