@@ -101,7 +101,7 @@ def test_keys_are_given_plain_or_hashed_and_a_rotated_secret_is_noticed(tmp_path
     secret = tmp_path / "secret"
     secret.write_text(f"# of the cluster\nci write sha256:{HASH}\nweb read {'y' * 40} https://www.example.org\n")
     given = GivenKeys(f"env read {'z' * 40}; env2 write {'v' * 40}", secret)
-    assert [key.name for key in given.keys()] == ["env", "env2", "ci", "web"]
+    assert [key.name for key in (*given.keys(),)] == ["env", "env2", "ci", "web"]
     found = [matching(given.keys(), letter * 40) for letter in "xyzv"]
     assert [(key.name, key.scope, key.origins) for key in found if key] == [
         ("ci", "write", ()), ("web", "read", ("https://www.example.org",)), ("env", "read", ()), ("env2", "write", ()),
