@@ -32,7 +32,7 @@ _ADVICE = "send a key as Authorization: Bearer KEY; whoever runs this server mak
 class NoKeys:
     """A collection without keys."""
 
-    def keys(self) -> Sequence[Key]:
+    def current(self) -> Sequence[Key]:
         """None."""
         return ()
 
@@ -51,9 +51,9 @@ class Policy:
     # A wrong key is a mistake or an attack; a right one is let in all the same, since an address can be shared by many.
     failures: Rate = field(default_factory=lambda: Rate(1 / 6, 10))
 
-    def keys(self) -> Sequence[Key]:
+    def current(self) -> Sequence[Key]:
         """The keys of this moment. Raises :class:`KeysError`."""
-        keys = self.keyring.keys()
+        keys = self.keyring.current()
         self.demanded = self.demanded or bool(keys)
         return keys
 
@@ -99,7 +99,7 @@ class Guarded:
 
     def _keys(self, path: str) -> Sequence[Key]:
         try:
-            return self._policy.keys()
+            return self._policy.current()
         except KeysError as error:
             if path in HEALTH:
                 return ()
@@ -107,7 +107,7 @@ class Guarded:
 
     def _listed(self, headers: Headers) -> str | None:
         try:
-            return self._cors(self._policy.keys(), headers)
+            return self._cors(self._policy.current(), headers)
         except KeysError:
             return None
 

@@ -30,16 +30,16 @@ def door_of(settings: Settings) -> tuple[Door, str | None]:
     """The door, and the first key, if it had to be made. Raises :class:`KeysError`: nothing may be served then."""
     keyring = _keyring(settings)
     demanded = settings.require_key or not is_loopback(settings.host)
-    made = keyring.add_first(FIRST_KEY) if demanded and isinstance(keyring, KeyFile) and not keyring.keys() else None
+    made = keyring.add_first(FIRST_KEY) if demanded and isinstance(keyring, KeyFile) and not keyring.current() else None
     policy = Policy(
         keyring=keyring,
-        sessions=Sessions(_session_secret(settings)),
+        sessions=Sessions(lambda: _session_secret(settings)),
         demanded=demanded,
         allowed_hosts=frozenset(host_of(one) for one in _listed(settings.allowed_hosts)),
         cors_origins=frozenset(_origins(settings.cors_origins)),
         rate=Rate(settings.rate, 2 * settings.rate),
     )
-    needs_key = bool(policy.keys()) or demanded
+    needs_key = bool(policy.current()) or demanded
     log_lines = needs_key if settings.access_log is None else settings.access_log
     return Door(policy, settings.max_body_bytes, log_lines or settings.log_questions, settings.log_questions), made
 

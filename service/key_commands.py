@@ -43,7 +43,7 @@ def add(
 @app.command("list", epilog="Example: passages key list --json")
 def list_keys(index: IndexOption = None, as_json: JsonOption = False) -> None:
     """The keys, without what is secret."""
-    keys = _file(index).keys()
+    keys = _file(index).current()
     shown = [{name: value for name, value in asdict(key).items() if name != "sha256"} for key in keys]
     lines = [" ".join([key.name, key.scope, key.created or "", *key.origins]) for key in keys]
     _print({"keys": shown}, as_json, "\n".join(lines) or "there is no key; make one: passages key add NAME")

@@ -60,7 +60,7 @@ class Key:
 class Keyring(Protocol):
     """Where keys come from."""
 
-    def keys(self) -> Sequence[Key]:
+    def current(self) -> Sequence[Key]:
         """The keys of this moment. Raises :class:`KeysError`."""
         ...
 
@@ -93,7 +93,7 @@ class KeyFile:
         self.path = folder / KEYS_FILE
         self._read: tuple[tuple[int, ...] | None, Sequence[Key]] = (None, ())
 
-    def keys(self) -> Sequence[Key]:
+    def current(self) -> Sequence[Key]:
         """The keys of this moment, none if there is no file. Raises :class:`KeysError` if it cannot be trusted."""
         version = _version(self.path)
         known, keys = self._read
@@ -134,7 +134,7 @@ class KeyFile:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(self.path.with_name(f".{KEYS_FILE}.lock"), mode=0o600):
-                keys = list(self.keys())
+                keys = list(self.current())
                 yield keys
                 _write(self.path, {"keys": [asdict(key) for key in keys]})
         except OSError as error:
@@ -167,7 +167,7 @@ class GivenKeys:
         self._file = file
         self._read: tuple[tuple[int, ...] | None, Sequence[Key]] = (None, ())
 
-    def keys(self) -> Sequence[Key]:
+    def current(self) -> Sequence[Key]:
         """The keys of this moment; a secret that is rotated is noticed. Raises :class:`KeysError`."""
         if self._file is None:
             return self._given

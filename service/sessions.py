@@ -13,7 +13,8 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from service.keys import Key
@@ -28,8 +29,12 @@ log = logging.getLogger(__name__)
 class Sessions:
     """Makes and checks the cookie's value, ``END.NAME.SIGNATURE``; END is in seconds of the epoch."""
 
-    def __init__(self, secret: bytes) -> None:
-        self._secret = secret
+    def __init__(self, secret: Callable[[], bytes]) -> None:
+        self._make = secret
+
+    @cached_property
+    def _secret(self) -> bytes:  # only where there is a session
+        return self._make()
 
     def begin(self, key: Key, now: float | None = None) -> str:
         """The value for a session of ``key``."""

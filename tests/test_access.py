@@ -43,7 +43,7 @@ class Guarded:
         self.file = KeyFile(folder)
         self.read, self.write = self.file.add("reader", "read"), self.file.add("writer", "write")
         self.embedded = self.file.add("site", "read", [SITE])
-        self.policy = Policy(self.file, Sessions(b"s" * 32), demanded=True)
+        self.policy = Policy(self.file, Sessions(lambda: b"s" * 32), demanded=True)
         self.door = Door(self.policy)
         self.client = client_of(folder, self.door, "https://search.example.net")
 

@@ -7,12 +7,15 @@ import threading
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from service.cli import app
+from service.door import door_of
 from service.keys import GivenKeys, Key, KeyFile, KeysError, digest, matching, parsed_entries
 from service.limits import Rate
 from service.sessions import LIFETIME_S, Sessions, kept_secret
+from service.settings import load
 
 HASH = digest("x" * 40)
 
@@ -20,10 +23,10 @@ HASH = digest("x" * 40)
 def test_a_key_opens_and_is_nowhere_in_the_folder(tmp_path: Path) -> None:
     file = KeyFile(tmp_path)
     secret = file.add("ci", "read")
-    found = matching(file.keys(), secret)
+    found = matching(file.current(), secret)
     assert found is not None
     assert (found.name, found.scope) == ("ci", "read")
-    assert matching(file.keys(), secret + "x") is None
+    assert matching(file.current(), secret + "x") is None
     assert secret.split("_", 1)[1] not in "".join(path.read_text() for path in tmp_path.iterdir())
     assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
     assert len(secret) > 50  # 256 bits and the prefix
@@ -31,11 +34,11 @@ def test_a_key_opens_and_is_nowhere_in_the_folder(tmp_path: Path) -> None:
 
 def test_another_open_file_sees_keys_come_and_go(tmp_path: Path) -> None:
     running = KeyFile(tmp_path)
-    assert running.keys() == ()
+    assert running.current() == ()
     secret = KeyFile(tmp_path).add("ci", "write")
-    assert matching(running.keys(), secret) is not None
+    assert matching(running.current(), secret) is not None
     KeyFile(tmp_path).revoke("ci")
-    assert matching(running.keys(), secret) is None
+    assert matching(running.current(), secret) is None
 
 
 def test_servers_that_start_at_once_make_one_first_key(tmp_path: Path) -> None:
@@ -46,7 +49,7 @@ def test_servers_that_start_at_once_make_one_first_key(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len([one for one in made if one]) == 1
-    assert len(KeyFile(tmp_path).keys()) == 1
+    assert len(KeyFile(tmp_path).current()) == 1
 
 
 @pytest.mark.parametrize(
@@ -64,7 +67,7 @@ def test_a_damaged_file_lets_nobody_in_and_is_not_written_over(tmp_path: Path, c
     file = KeyFile(tmp_path)
     file.path.write_text(content)
     file.path.chmod(0o600)
-    for attempt in (file.keys, lambda: file.add("b", "read"), lambda: file.add_first("b"), lambda: file.revoke("a")):
+    for attempt in (file.current, lambda: file.add("b", "read"), lambda: file.add_first("b"), lambda: file.revoke("a")):
         with pytest.raises(KeysError):
             attempt()
     assert file.path.read_text() == content
@@ -75,7 +78,7 @@ def test_a_file_that_others_may_write_is_not_believed(tmp_path: Path) -> None:
     file.add("ci", "read")
     file.path.chmod(0o666)
     with pytest.raises(KeysError, match="chmod 600"):
-        file.keys()
+        file.current()
 
 
 @pytest.mark.parametrize(
@@ -101,16 +104,16 @@ def test_keys_are_given_plain_or_hashed_and_a_rotated_secret_is_noticed(tmp_path
     secret = tmp_path / "secret"
     secret.write_text(f"# of the cluster\nci write sha256:{HASH}\nweb read {'y' * 40} https://www.example.org\n")
     given = GivenKeys(f"env read {'z' * 40}; env2 write {'v' * 40}", secret)
-    assert [key.name for key in (*given.keys(),)] == ["env", "env2", "ci", "web"]
-    found = [matching(given.keys(), letter * 40) for letter in "xyzv"]
+    assert [key.name for key in given.current()] == ["env", "env2", "ci", "web"]
+    found = [matching(given.current(), letter * 40) for letter in "xyzv"]
     assert [(key.name, key.scope, key.origins) for key in found if key] == [
         ("ci", "write", ()), ("web", "read", ("https://www.example.org",)), ("env", "read", ()), ("env2", "write", ()),
     ]  # fmt: skip
     secret.write_text(f"ci write {'w' * 40}")
-    assert matching(given.keys(), "x" * 40) is None
+    assert matching(given.current(), "x" * 40) is None
     secret.unlink()
     with pytest.raises(KeysError, match="nobody is let in"):
-        given.keys()
+        given.current()
 
 
 @pytest.mark.parametrize("text", ["", " ; # nothing", "ci read", "ci read short", f"a read {'x' * 40}; a read {'y' * 40}"])
@@ -122,14 +125,14 @@ def test_given_keys_that_cannot_be_read_are_an_error_that_does_not_tell_them(tex
 
 def test_a_session_ends_by_time_with_its_key_and_when_it_is_changed() -> None:
     key, other = Key("ci", "read", HASH), Key("boss", "write", digest("b" * 40))
-    sessions = Sessions(b"s" * 32)
+    sessions = Sessions(lambda: b"s" * 32)
     value = sessions.begin(key, now=1000.0)
     assert sessions.key([other, key], value, now=1000.0 + LIFETIME_S - 1) == key
-    assert Sessions(b"s" * 32).key([key], value, now=1001.0) == key  # another process
+    assert Sessions(lambda: b"s" * 32).key([key], value, now=1001.0) == key  # another process
     assert sessions.key([key], value, now=1000.0 + LIFETIME_S) is None
     assert sessions.key([other], value, now=1001.0) is None
     assert sessions.key([Key("ci", "write", digest("n" * 40))], value, now=1001.0) is None  # made anew under the same name
-    assert Sessions(b"t" * 32).key([key], value, now=1001.0) is None
+    assert Sessions(lambda: b"t" * 32).key([key], value, now=1001.0) is None
     end, name, signature = value.split(".")
     for forged in (f"{int(end) + 9}.{name}.{signature}", f"{end}.boss.{signature}", f"{end}.{name}.", "", "..", f"٣.{name}.x"):
         assert sessions.key([key, other], forged, now=1001.0) is None
@@ -172,7 +175,7 @@ def test_keys_are_made_listed_and_revoked_on_the_command_line(tmp_path: Path, mo
         return done.stdout
 
     secret = json.loads(key("add", "web", "--scope", "read", "--origin", "https://www.example.org", "--json"))["key"]
-    assert matching(KeyFile(tmp_path / "index").keys(), secret) is not None
+    assert matching(KeyFile(tmp_path / "index").current(), secret) is not None
     listed = key("list") + key("list", "--json")
     assert listed.startswith("web read 20")
     assert "https://www.example.org" in listed
@@ -180,9 +183,38 @@ def test_keys_are_made_listed_and_revoked_on_the_command_line(tmp_path: Path, mo
     with pytest.raises(KeysError, match="already"):
         key("add", "web")
     assert "revoked" in key("revoke", "web")
-    assert not KeyFile(tmp_path / "index").keys()
+    assert not KeyFile(tmp_path / "index").current()
     with pytest.raises(KeysError, match="no key web"):
         key("revoke", "web")
     monkeypatch.setenv("PASSAGES_API_KEYS", f"a read {'x' * 40}")
     with pytest.raises(KeysError, match="change them there"):
         key("add", "more")
+
+
+@pytest.mark.parametrize(("host", "is_made"), [("0.0.0.0", True), ("::", True), ("192.0.2.1", True), ("127.0.0.1", False)])  # noqa: S104
+def test_any_address_but_loopback_demands_a_key_and_makes_the_first(tmp_path: Path, host: str, is_made: bool) -> None:
+    settings = load(index=tmp_path / "index", host=host)
+    door, secret = door_of(settings)
+    assert (door.policy.demanded, secret is not None, KeyFile(settings.index).path.exists()) == (is_made, is_made, is_made)
+    assert door_of(settings)[1] is None  # made once
+
+
+def test_loopback_demands_a_key_if_it_is_told_to(tmp_path: Path) -> None:
+    door, secret = door_of(load(index=tmp_path / "index", require_key=True))
+    assert (door.policy.demanded, secret is not None, door.access_log) == (True, True, True)
+
+
+def test_with_given_keys_nothing_is_written(tmp_path: Path) -> None:
+    given = SecretStr(f"ci write {'x' * 40}")
+    door, secret = door_of(load(index=tmp_path / "index", host="0.0.0.0", api_keys=given))  # noqa: S104
+    assert (secret, [key.name for key in door.policy.current()], list(tmp_path.iterdir())) == (None, ["ci"], [])
+    with pytest.raises(KeysError, match="no key in it"):
+        door_of(load(index=tmp_path / "index", api_keys=SecretStr("")))
+    with pytest.raises(KeysError, match="is no origin"):
+        door_of(load(index=tmp_path / "index", cors_origins="*"))
+
+
+def test_a_folder_that_cannot_be_written_is_told_what_to_do(unprivileged: Path) -> None:
+    (unprivileged / "index").mkdir(mode=0o500)
+    with pytest.raises(KeysError, match="PASSAGES_API_KEYS"):
+        door_of(load(index=unprivileged / "index", require_key=True))

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +26,8 @@ MARKER = "zanzibarquokka"
 START = """
 import time
 import service.protocol, service.service
-service.protocol.HEAD_S = service.protocol.BODY_S = 1.0
+service.protocol.HEAD_S = service.protocol.BODY_S = service.protocol.STALL_S = 1.0
+service.protocol.MAX_CONNECTIONS = 64
 encoded = service.service.encoded
 def faulty(collection, query):
     if "sleeps" in query.question:
@@ -106,6 +108,13 @@ def test_the_first_key_is_said_once_and_kept_nowhere(server: Server) -> None:
     with server.client() as client:
         assert client.get("/v1/status").status_code == 200
     assert httpx.get(f"http://127.0.0.1:{server.port}/v1/status").status_code == 401
+
+
+def test_a_session_of_a_proxy_that_ends_tls_is_sent_back_over_tls_only(server: Server) -> None:
+    with server.client() as client:
+        for headers, is_secure in (({"x-forwarded-proto": "https"}, True), ({}, False)):
+            cookie = client.post("/v1/session", headers=headers).headers["set-cookie"]
+            assert ("Secure" in cookie) == is_secure
 
 
 def _asked(client: httpx.Client, passage: str) -> list[int]:
@@ -206,6 +215,33 @@ def test_headers_without_end_are_cut_off(server: Server) -> None:
         client.sendall(b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n")
         with pytest.raises(ConnectionError):  # sending ends long before this
             client.sendall((b"X-A: " + b"b" * 8000 + b"\r\n") * 10_000)
+
+
+def test_who_does_not_read_what_was_asked_for_is_let_go(server: Server) -> None:
+    times, size = 3000, len(httpx.get(f"http://127.0.0.1:{server.port}/web/style.css").content)
+    with server.socket() as client:
+        client.sendall(b"GET /web/style.css HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * times)
+        time.sleep(2)
+        read = 0
+        with suppress(ConnectionError):
+            while received := client.recv(1 << 20):
+                read += len(received)
+    assert 0 < read < times * size
+
+
+def test_more_connections_than_there_may_be_are_refused_and_the_others_go_on(server: Server) -> None:
+    time.sleep(1.5)  # what the tests before left open has ended
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(server.socket()) for _ in range(70)]
+        assert 60 <= sum(_answers(one) for one in sockets) <= 64
+
+
+def _answers(client: socket.socket) -> bool:
+    try:
+        client.sendall(b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        return client.recv(65_536).startswith(b"HTTP/1.1 200")
+    except ConnectionError:
+        return False
 
 
 def test_the_server_goes_on_after_all_that(server: Server) -> None:

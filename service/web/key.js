@@ -34,20 +34,23 @@ function asked() {
     input.setAttribute("aria-describedby", "key-problem");
     const problem = element("p", { id: "key-problem", className: "wrong" });
     problem.setAttribute("role", "alert");
+    const leave = element("button", { type: "button" }, "Not now");
     const form = element(
       "form",
       {},
       element("h2", { id: "key-title" }, "This collection needs a key"),
       element("p", {}, "Whoever runs it can give you one. It is asked for once, and kept on this device for 12 hours."),
+      // Password managers file the key under a name.
+      element("input", { autocomplete: "username", value: "Passages", hidden: true, readOnly: true }),
       element("label", { htmlFor: "key" }, "Key"),
       input,
       problem,
-      element("p", { className: "choices" }, element("button", {}, "Open"), element("button", { type: "button", className: "leave" }, "Not now")),
+      element("p", { className: "choices" }, element("button", {}, "Open"), leave),
     );
     const dialog = element("dialog", { className: "key" }, form);
     dialog.setAttribute("aria-labelledby", "key-title");
     form.addEventListener("submit", (event) => submitted(event, input, problem, dialog));
-    form.querySelector(".leave").addEventListener("click", () => dialog.close());
+    leave.addEventListener("click", () => dialog.close());
     dialog.addEventListener("keydown", (event) => event.stopPropagation()); // the page's own keys rest meanwhile
     dialog.addEventListener("close", () => {
       dialog.remove();

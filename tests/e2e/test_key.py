@@ -9,9 +9,10 @@ from typing import Any
 import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Error as PlaywrightError
 
 from tests.e2e.conftest import Seen, launched, wait_until_ready
-from tests.e2e.test_page import LINK, SAUDI, put, rewritten
+from tests.e2e.test_page import LINK, SAUDI, delete, put, rewritten
 
 pytestmark = pytest.mark.browser
 
@@ -104,8 +105,9 @@ def test_another_sites_page_gets_nothing_by_a_visitors_session(browser: Browser,
 
 def test_a_document_that_is_hostile_in_every_field_runs_nothing(context: BrowserContext, server: str) -> None:
     """The context's end asserts that the console is empty and nothing was asked of another site."""
-    put(server, HOSTILE, title=HOSTILE, text=f"{HOSTILE}\n\nThe quagga, {HOSTILE}, grazed here.", uri="javascript:window.owned=4",
-        date="2022-05-11", **{HOSTILE: HOSTILE, "list": [HOSTILE, {HOSTILE: HOSTILE}]})  # fmt: skip
+    text = f"{HOSTILE}\n\nThe quagga, {HOSTILE}, grazed here."
+    metadata = {HOSTILE: HOSTILE, "list": [HOSTILE, {HOSTILE: HOSTILE}]}
+    put(server, HOSTILE, title=HOSTILE, text=text, uri="javascript:window.owned=4", date="2022-05-11", **metadata)
 
     def with_heading(answer: dict[str, Any]) -> None:
         for one in answer["results"]:
@@ -128,10 +130,15 @@ def test_a_document_that_is_hostile_in_every_field_runs_nothing(context: Browser
     assert page.evaluate("window.owned") is None
     assert page.title().startswith(HOSTILE)
     page.unroute_all()
+    delete(server, HOSTILE)
 
 
-def test_a_string_that_would_become_html_is_an_error_of_the_browser(page: Page) -> None:
+def test_a_string_that_would_become_html_is_an_error_of_the_browser(page: Page, seen: Seen) -> None:
     page.goto("/")
-    for code in ("document.body.innerHTML = '<b>x</b>'", "document.createElement('script').text = 'x'"):
-        with pytest.raises(Exception, match="TrustedHTML|TrustedScript"):
+    for code, kind in (
+        ("document.body.innerHTML = '<b>x</b>'", "TrustedHTML"),
+        ("document.createElement('script').text = 'x'", "TrustedScript"),
+    ):
+        with pytest.raises(PlaywrightError, match=kind):
             page.evaluate(code)
+        seen.forgive(kind)
