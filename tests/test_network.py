@@ -36,7 +36,7 @@ def test_the_whole_product_works_with_the_network_cut(tmp_path: Path) -> None:
     if options is None:
         pytest.skip("this system gives no network namespace (unshare --net): the network was NOT cut")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PASSAGES_", "PYTHONPATH"))}
-    driver = [sys.executable, Path(__file__).with_name("cut_off.py"), tmp_path]
+    driver = [sys.executable, str(Path(__file__).with_name("cut_off.py")), str(tmp_path)]
     done = subprocess.run(
         ["unshare", *options.split(), *driver], env=inherited, capture_output=True, text=True, timeout=200, check=False
     )
