@@ -308,4 +308,4 @@ def _make(folder: Path) -> None:
 
 def _is_ours(path: Path) -> bool:
     """What may lie in a folder that is to become an index: what a stopped start of ours, or a file system, left there."""
-    return path.name.startswith((".", "writer.", "words", "vectors", CATALOG_FILE)) or path.name == "lost+found"
+    return path.name.startswith((".", "writer.", "words", "vectors", "keys.json", CATALOG_FILE)) or path.name == "lost+found"

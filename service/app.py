@@ -15,8 +15,6 @@ from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.responses import FileResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.convertors import Convertor, register_url_convertor
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import indexer
 from indexer.documents import document_from_record
@@ -26,7 +24,9 @@ from indexer.records import Counts
 from indexer.runtimes import Kind
 from indexer.search import MAX_LIMIT, MAX_REACH
 from indexer.search import Query as Question
-from service import problems
+from service import openapi, problems, session_routes
+from service.access import Guarded
+from service.access_log import Logged, asked
 from service.admission import DEFAULT_LIMITS, Limits
 from service.contract import (
     BatchRequest,
@@ -48,23 +48,25 @@ from service.contract import (
     passage_response,
     similar_response,
 )
+from service.door import Door
+from service.headers import Secured
+from service.limits import Bounded
 from service.metrics import CONTENT_TYPE
 from service.problems import NotFoundError
 from service.service import Service
 
 WEB = Path(__file__).parent / "web"
-_SECURITY = {
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
+_REFUSALS = (400, 401, 403, 404, 413, 414, 415, 421, 422, 429, 431, 503)
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
-    code: {"model": Problem, "content": {"application/problem+json": {}}} for code in (404, 422, 503)
+    code: {"model": Problem, "content": {"application/problem+json": {}}} for code in _REFUSALS
 }
 
 
-def create_app(index: Path, model: str, limits: Limits = DEFAULT_LIMITS, runtime: Kind = "auto") -> FastAPI:
-    """The application over one index folder; it becomes ready in the background once it is started."""
+def create_app(
+    index: Path, model: str, limits: Limits = DEFAULT_LIMITS, runtime: Kind = "auto", door: Door | None = None
+) -> FastAPI:
+    """The application over one index folder; it becomes ready in the background once it is started. Without a ``door`` no key
+    is needed, and it answers to loopback names only."""
     service = Service(index, model, limits, runtime)
 
     @asynccontextmanager
@@ -79,9 +81,16 @@ def create_app(index: Path, model: str, limits: Limits = DEFAULT_LIMITS, runtime
     )
     app.state.service = service
     problems.install(app)
+    door = door or Door()
+    # The last that is added sees a request first.
+    app.add_middleware(Bounded, max_body_bytes=door.max_body_bytes)
+    app.add_middleware(Guarded, policy=door.policy, refused=service.metrics.turned_away)
+    app.add_middleware(Logged, lines=door.access_log, questions=door.log_questions)
     app.add_middleware(Secured)
     for add in (_add_search, _add_documents, _add_health, _add_pages):
         add(app)
+    session_routes.add(app, door.policy)
+    openapi.declare_keys(app)
     return app
 
 
@@ -122,13 +131,15 @@ Served = Annotated[Service, Depends(_service)]
 
 def _add_search(app: FastAPI) -> None:
     @app.post("/v1/search", response_model=SearchResponse)
-    async def search(request: SearchRequest, service: Served) -> Response:
+    async def search(request: SearchRequest, service: Served, http: Request) -> Response:
         """Ask a question."""
+        asked(http.scope, request.question)
         return await _answered(service, _question(request))
 
     @app.get("/v1/search", response_model=SearchResponse)
     async def search_by_url(
         service: Served,
+        http: Request,
         q: Annotated[str, Query(description="the question", examples=["Who will host the next meeting?"])],
         limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 10,
         offset: Annotated[int, Query(ge=0, le=MAX_REACH)] = 0,
@@ -137,22 +148,26 @@ def _add_search(app: FastAPI) -> None:
         group: Literal["document"] | None = None,
     ) -> Response:
         """Ask a question by URL. The page posts instead, so that questions stay out of logs."""
+        asked(http.scope, q)
         return await _answered(service, Question(q, limit, offset, {}, explain, min_score, group))
 
     @app.post("/v1/search/batch", response_model=BatchResponse)
-    async def batch(request: BatchRequest, service: Served) -> Response:
+    async def batch(request: BatchRequest, service: Served, http: Request) -> Response:
         """Ask several questions, which are encoded together."""
+        asked(http.scope, *(one.question for one in request.searches))
         return await _all_answered(service, [_question(one) for one in request.searches])
 
     @app.get("/v1/explain")
     async def explain(
         service: Served,
+        http: Request,
         q: Annotated[str, Query(description="the question", examples=["Who will host the next meeting?"])],
         passage: Annotated[str, Query(description="a passage's id")],
         limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 10,
         offset: Annotated[int, Query(ge=0, le=MAX_REACH)] = 0,
     ) -> ExplainResponse:
         """Why a passage was returned for a question, or which step dropped it."""
+        asked(http.scope, q)
         collection = service.collection
         found = await service.admission.run(
             lambda timeout_s: indexer.explain(collection, Question(q, limit, offset, timeout_s=timeout_s), passage)
@@ -298,23 +313,3 @@ def _no_passage(passage_id: str) -> NotFoundError:
 
 def _no_document(document_id: str) -> NotFoundError:
     return NotFoundError(f"there is no document {document_id!r}; a result's document.id names one")
-
-
-class Secured:
-    """Adds the headers that every response has. Plain ASGI: Starlette's middleware of functions costs a task and a stream."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See ASGI."""
-
-        async def secured(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.update(_SECURITY)
-                # Ask again, so that an upgrade never mixes old and new modules.
-                headers.setdefault("Cache-Control", "no-cache")
-            await send(message)
-
-        await self._app(scope, receive, secured)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service import maintenance
+from service import key_commands, maintenance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,6 +34,7 @@ app = typer.Typer(
 model_app = typer.Typer(help="The model that reads questions and passages.", no_args_is_help=True)
 app.add_typer(model_app, name="model")
 maintenance.register(app)
+app.add_typer(key_commands.app, name="key")
 
 _VERDICTS = {
     "answered": "Answered:",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
@@ -20,8 +19,6 @@ from indexer.question import QuestionError
 from indexer.schema import CatalogError
 from service.admission import BusyError
 from service.searchers import SearcherError
-
-log = logging.getLogger(__name__)
 
 
 class NotFoundError(PassagesError):
@@ -58,11 +55,10 @@ _PASSING = (NotReadyError, LockedError, BusyError, DeadlineError, SearcherError)
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of ``app`` as a problem."""
+    """Answer every known error of ``app`` as a problem; :class:`service.logs.Logged` answers the others."""
     app.add_exception_handler(PassagesError, _known)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unknown)
 
 
 def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
@@ -80,10 +76,8 @@ async def _known(request: Request, error: Exception) -> JSONResponse:
     return problem(status, str(error), retry)
 
 
-async def _invalid(request: Request, error: Exception) -> JSONResponse:
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101  # what it was registered for
-    if not request.headers.get("content-type", "application/json").startswith("application/json"):
-        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the body is not said to be JSON; send content-type: application/json")
     details = (
         f"the body is not JSON: {one['ctx']['error']} at character {one['loc'][-1]}"
         if one["type"] == "json_invalid"
@@ -103,8 +97,3 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         detail = f"{request.url.path} does not take {request.method}; see /openapi.json for what it takes"
     return problem(error.status_code, detail, dict(error.headers or {}))
-
-
-async def _unknown(_: Request, error: Exception) -> JSONResponse:
-    log.error("a request failed", exc_info=error)
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "this is a fault of the server; its log says more")

@@ -29,6 +29,7 @@ from indexer.errors import PassagesError
 from indexer.reading import Encoding
 from indexer.schema import DamagedError
 from indexer.search import Query, search
+from service import logs
 from service.rendering import Rendered, rendered
 
 _LOOK_S = 0.2
@@ -222,7 +223,7 @@ def main(folder: str, model: str) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints must not do so among the answers
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logs.configure()
     try:
         _serve(Collection(Path(folder), model), sys.stdin.buffer, answers)
     except BrokenPipeError:  # nobody waits for the answer

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
-import logging
 import socket
 import sys
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 
 from indexer.errors import PassagesError
+from service import access_log, logs
 from service.admission import Limits
 from service.app import create_app
+from service.door import Door, door_of
+from service.protocol import BoundedProtocol
 from service.settings import Settings
 
 
@@ -24,22 +26,27 @@ def run(settings: Settings) -> None:
     """Serve until interrupted. Raises :class:`AddressError` before anything is loaded."""
     listener = _listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    if not _is_loopback(settings.host):
-        logging.warning("there is no access control yet: whoever reaches %s can read and change this collection", host)
+    logs.configure(settings.log_level, settings.log_questions)
+    access_log.configure()
+    door, first_key = door_of(settings)
+    if first_key is not None:
+        _tell(first_key, settings.index)
     print(
         f"Passages on http://{f'[{host}]' if ':' in host else host}:{port} (index: {settings.index})",
         file=sys.stderr,
         flush=True,
     )
-    # No access log: it would hold questions.
-    config = uvicorn.Config(_app(settings), log_level="warning", access_log=False)
+    # Not uvicorn's access log, which holds query strings, nor its logging, whose tracebacks quote what failed.
+    config = uvicorn.Config(
+        _app(settings, door), log_level=settings.log_level, log_config=None, access_log=False,
+        http=BoundedProtocol, ws="none", server_header=False,
+    )  # fmt: skip
     uvicorn.Server(config).run(sockets=[listener])
 
 
-def _app(settings: Settings) -> FastAPI:
+def _app(settings: Settings, door: Door) -> FastAPI:
     limits = Limits(queue=settings.queue, deadline_s=settings.deadline_ms / 1000, processes=settings.processes)
-    return create_app(settings.index, settings.model, limits, settings.runtime)
+    return create_app(settings.index, settings.model, limits, settings.runtime, door)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -56,8 +63,10 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _tell(key: str, index: Path) -> None:
+    print(
+        f"Whoever asks needs a key now. This one may do everything; it is shown this once, and only its hash is kept:\n\n"
+        f"  {key}\n\nThe page asks for it, programs send it as Authorization: Bearer KEY. "
+        f"More keys: passages key add NAME --index {index}",
+        file=sys.stderr,
+    )

@@ -7,9 +7,9 @@ import os
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from indexer.errors import PassagesError
@@ -39,6 +39,23 @@ class Settings(BaseSettings):
     )
     queue: int = Field(64, ge=0, description="requests that may wait for their turn; more are told to come again")
     deadline_ms: int = Field(10_000, ge=1, description="milliseconds that a request may take, waiting included")
+    require_key: bool = Field(False, description="whether a key is needed on loopback too, as behind a reverse proxy")
+    api_keys: SecretStr | None = Field(None, description="keys instead of those in the index folder: NAME SCOPE KEY; ...")
+    api_keys_file: Path | None = Field(None, description="a file with such keys, one a line")
+    session_secret: SecretStr | None = Field(None, min_length=32, description="what signs the page's sessions, for replicas")
+    allowed_hosts: str = Field(
+        "", description="names by which the server is asked, with commas; any, if empty and keys are needed"
+    )
+    cors_origins: str = Field("", description="origins whose pages may ask with any key, with commas")
+    rate: float = Field(50.0, ge=0, description="requests a second for each key, twice as many at once; 0: no limit")
+    max_body_bytes: int = Field(16_777_216, ge=1024, description="the largest body of a request")
+    access_log: bool | None = Field(
+        None, description="a line for each request on standard output; by default where keys are needed"
+    )
+    log_questions: bool = Field(
+        False, description="questions in the access log, and the messages of faults, which may quote them"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="what standard error tells")
     data: Path = Field(Path("../shared/data"), description="judged question sets, for tests and measurements only")
 
     @classmethod

@@ -22,12 +22,13 @@ from indexer.runtimes import Batch, Output, Runtime
 from service.admission import DEFAULT_LIMITS, Limits
 from service.app import create_app
 
+ADDRESS = "http://127.0.0.1:8080"  # another name would be refused
 QUESTION = "Who will host the next ministerial meeting?"
 SAUDI = "The Coalition welcomes Saudi Arabia’s announcement to host the next Ministerial Meeting of the Global Coalition."
 
 
 def started(index: Path, model: str = DEFAULT_MODEL, limits: Limits = DEFAULT_LIMITS) -> Iterator[TestClient]:
-    with TestClient(create_app(index, model, limits), raise_server_exceptions=False) as client:
+    with TestClient(create_app(index, model, limits), ADDRESS, raise_server_exceptions=False) as client:
         until = time.monotonic() + 60
         while client.get("/v1/status").json()["state"] == "starting" and time.monotonic() < until:
             time.sleep(0.05)
@@ -299,7 +300,7 @@ def test_writers_that_wait_leave_threads_to_readers(client: TestClient) -> None:
 
 
 def test_what_is_not_json_is_told_so(client: TestClient) -> None:
-    assert "content-type: application/json" in problem(client.post("/v1/search", data={"question": "x"}), 422)
+    assert "content-type: application/json" in problem(client.post("/v1/search", data={"question": "x"}), 415)
     headers = {"content-type": "application/json"}
     assert "not JSON" in problem(client.post("/v1/search", content=b"{", headers=headers), 422)
 
@@ -343,7 +344,7 @@ def test_health_and_pages_answer_with_strict_headers(client: TestClient) -> None
     for path in ("/livez", "/readyz", "/", "/document"):
         response = client.get(path)
         assert response.status_code == 200
-        assert response.headers["content-security-policy"].startswith("default-src 'self'")
+        assert response.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'")
         assert response.headers["referrer-policy"] == "no-referrer"
 
 
@@ -359,7 +360,7 @@ def test_the_contract_has_examples_and_names_every_route(client: TestClient) -> 
     api = client.get("/openapi.json").json()
     assert set(api["paths"]) == {
         "/v1/search", "/v1/search/batch", "/v1/explain", "/v1/passages/{passage_id}", "/v1/passages/{passage_id}/similar",
-        "/metrics", "/v1/documents/{document_id}", "/v1/status", "/livez", "/readyz",
+        "/metrics", "/v1/documents/{document_id}", "/v1/status", "/livez", "/readyz", "/v1/session",
     }  # fmt: skip
     assert api["components"]["schemas"]["SearchRequest"]["properties"]["question"]["examples"]
     docs = (Path(__file__).parent.parent / "docs" / "http.md").read_text(encoding="utf-8")

@@ -1,5 +1,7 @@
 /** The HTTP contract, version 1, as far as the pages use it. */
 
+import { gainSession } from "./key.js";
+
 const WAIT_SECONDS = 60; // a service that is still starting after a minute needs a person
 
 /** What went wrong, in words that say what to do next. `status` is HTTP's, 0 when there was no answer. */
@@ -49,8 +51,9 @@ export async function whenStarted(signal, starting = () => {}) {
   }
 }
 
-async function call(path, options) {
+async function call(path, options, isSecond = false) {
   const response = await fetch(path, options).catch(unreachable);
+  if (response.status === 401 && !isSecond && (await gainSession())) return call(path, options, true);
   const body = await response.json().catch(() => null);
   if (response.ok && body !== null) return body;
   throw new Problem(body?.detail ?? `the server answered ${response.status}; its log may say why`, response.status);

@@ -2,6 +2,7 @@
 
 import { getDocument, getPassage, whenReady } from "./api.js";
 import { OPENED, dateOf, element, isPlainKey, nameOf, webLink } from "./dom.js";
+import { offerToForget } from "./key.js";
 import { blocksOf, marked, pageOf, unitsIn } from "./text.js";
 
 const MOVED = "This passage has changed since it was found. What now stands in its place is marked.";
@@ -126,3 +127,4 @@ function textOf({ text, headings, pages }, range) {
 }
 
 customElements.define("document-page", DocumentPage);
+offerToForget();

@@ -2,6 +2,7 @@
 
 import { ask, whenReady, whenStarted } from "./api.js";
 import { OPENED, element, isPlainKey } from "./dom.js";
+import { offerToForget } from "./key.js";
 import "./result.js";
 
 const PAGE = 10;
@@ -178,3 +179,4 @@ function count(number, noun) {
 }
 
 customElements.define("search-page", SearchPage);
+offerToForget();

@@ -34,10 +34,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @contextmanager
-def launched(folder: Path) -> Iterator[str]:
-    """`passages serve` over an index of its own in `folder`: its address, as soon as it answers, ready or not."""
+def launched(folder: Path, **more: str) -> Iterator[str]:
+    """`passages serve` over an index of its own in `folder`: its address, as soon as it answers, ready or not. What it says is
+    in files there."""
     passages = Path(sys.executable).with_name("passages")
-    settings = {"PASSAGES_INDEX": str(folder / "index"), "PASSAGES_PORT": "0"}
+    settings = {"PASSAGES_INDEX": str(folder / "index"), "PASSAGES_PORT": "0", **more}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PASSAGES_")}
     said = folder / "stderr"
     with said.open("wb") as stderr, (folder / "stdout").open("wb") as stdout:

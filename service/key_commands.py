@@ -1,0 +1,74 @@
+"""``passages key``: make, list and revoke the keys of one index."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from service.keys import KeyFile
+    from service.settings import Settings
+
+app = typer.Typer(help="API keys: who may ask and change this collection over HTTP.", no_args_is_help=True)
+
+IndexOption = Annotated[Path | None, typer.Option("--index", help="The index folder (PASSAGES_INDEX).", show_default="index")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for programs.")]
+
+
+class Allowed(StrEnum):
+    """What a key is for."""
+
+    READ = "read"
+    WRITE = "write"
+
+
+@app.command(epilog="Example: passages key add website --scope read --origin https://www.example.org")
+def add(
+    name: Annotated[str, typer.Argument(help="What the key is called in lists and logs.")],
+    scope: Annotated[Allowed, typer.Option(help="read: ask. write: also store and delete.")] = Allowed.READ,
+    origin: Annotated[list[str] | None, typer.Option(help="A site whose pages use the key, which then only reads.")] = None,
+    index: IndexOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a key. It is shown this once; a server that runs takes it at once."""
+    secret = _file(index).add(name, scope.value, origin or ())
+    words = f"{secret}\nThis is the key {name}, shown this once: only its hash is kept. Send it as Authorization: Bearer KEY"
+    _print({"name": name, "scope": scope.value, "origins": origin or [], "key": secret}, as_json, words)
+
+
+@app.command("list", epilog="Example: passages key list --json")
+def list_keys(index: IndexOption = None, as_json: JsonOption = False) -> None:
+    """The keys, without what is secret."""
+    keys = _file(index).current()
+    shown = [{name: value for name, value in asdict(key).items() if name != "sha256"} for key in keys]
+    lines = [" ".join([key.name, key.scope, key.created or "", *key.origins]) for key in keys]
+    _print({"keys": shown}, as_json, "\n".join(lines) or "there is no key; make one: passages key add NAME")
+
+
+@app.command(epilog="Example: passages key revoke website")
+def revoke(
+    name: Annotated[str, typer.Argument(help="The key's name.")], index: IndexOption = None, as_json: JsonOption = False
+) -> None:
+    """Delete a key. It, and every session that began with it, is refused from the next request on."""
+    _file(index).revoke(name)
+    _print({"revoked": name}, as_json, f"the key {name} is revoked")
+
+
+def _file(index: Path | None) -> KeyFile:
+    from service.keys import KeyFile, KeysError
+    from service.settings import load
+
+    settings: Settings = load(index=index)
+    if settings.api_keys is not None or settings.api_keys_file is not None:
+        raise KeysError("keys come from PASSAGES_API_KEYS or PASSAGES_API_KEYS_FILE here: change them there")
+    return KeyFile(settings.index)
+
+
+def _print(record: dict[str, object], as_json: bool, words: str) -> None:
+    import json
+
+    print(json.dumps(record, indent=2) if as_json else words)

@@ -1,0 +1,45 @@
+"""What goes to standard error: no question, unless that is switched on.
+
+A traceback is written without its exceptions' messages, since these quote what could not be worked with: a question, a text.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from traceback import StackSummary, walk_tb
+from typing import Any, Literal
+
+Level = Literal["debug", "info", "warning", "error"]
+_FORMAT = "%(levelname)s %(name)s: %(message)s"
+
+log = logging.getLogger(__name__)
+
+
+class Discreet(logging.Formatter):
+    """Tracebacks by place and kind of error alone."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  # the base class' name
+        """Each exception of the chain: where it was raised and its class, the cause first."""
+        error: BaseException | None = ei[1]
+        return "\n".join(_places(error)) if error is not None else ""
+
+
+def _places(error: BaseException) -> list[str]:
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    frames = StackSummary.extract(walk_tb(error.__traceback__))
+    places = [f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in frames]
+    inner = [line for one in error.exceptions for line in _places(one)] if isinstance(error, BaseExceptionGroup) else []
+    own = [*places, f"{type(error).__module__}.{type(error).__qualname__}", *inner]
+    return [*_places(before), "which led to", *own] if before else own
+
+
+def configure(level: Level = "warning", messages: bool = False) -> None:
+    """Log to standard error. ``messages``: those of exceptions too, which can quote questions."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter(_FORMAT) if messages else Discreet(_FORMAT))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # Python would print these itself, with their messages.
+    threading.excepthook = lambda args: log.error(
+        "a thread has ended by a fault", exc_info=(args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback)
+    )
