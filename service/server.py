@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import math
 import socket
 import sys
 
@@ -13,6 +14,7 @@ from fastapi import FastAPI
 from indexer.errors import PassagesError
 from service.admission import Limits
 from service.app import create_app
+from service.ending import GRACE_S, Server
 from service.settings import Settings
 
 
@@ -21,7 +23,7 @@ class AddressError(PassagesError):
 
 
 def run(settings: Settings) -> None:
-    """Serve until interrupted. Raises :class:`AddressError` before anything is loaded."""
+    """Serve until told to end, then end the process (:mod:`service.ending`). Raises :class:`AddressError` before anything is loaded."""
     listener = _listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
@@ -33,8 +35,10 @@ def run(settings: Settings) -> None:
         flush=True,
     )
     # No access log: it would hold questions.
-    config = uvicorn.Config(_app(settings), log_level="warning", access_log=False)
-    uvicorn.Server(config).run(sockets=[listener])
+    app = _app(settings)
+    grace_s = math.ceil(settings.deadline_ms / 1000) + GRACE_S
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=grace_s)
+    Server(config, app.state.service).run(sockets=[listener])
 
 
 def _app(settings: Settings) -> FastAPI:
