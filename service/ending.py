@@ -5,6 +5,7 @@ Nothing is lost by ending while threads still work: a write is one transaction, 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -17,10 +18,13 @@ import uvicorn
 
 from service.service import Service
 
-# Beyond the deadline of requests, within which all that read are answered. A write that takes longer is cut off, unacknowledged.
+# Beyond the deadline of requests, within which all that read are answered. A longer write is cut off, unacknowledged.
 GRACE_S = 2
 INTERRUPTED = 128 + signal.SIGINT
 FAILED = 1
+
+
+log = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
@@ -30,9 +34,10 @@ class Server(uvicorn.Server):
     second: the end at once. A service that cannot start ends too, with status 1: it would not heal by itself.
     """
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, grace_s: float) -> None:
+        """``grace_s``: how long what was asked may still take once the server is told to end."""
         super().__init__(config)
-        self._service, self._status, self._told = service, 0, False
+        self._service, self._grace_s, self._status, self._told = service, grace_s, 0, False
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> NoReturn:
         """Serve, then end the process. Threads that are at work are not waited for, so that the end does not take as long as
@@ -40,7 +45,7 @@ class Server(uvicorn.Server):
         try:
             await super().serve(sockets)
         except BaseException:
-            logging.getLogger(__name__).exception("the server failed")
+            log.exception("the server failed")
             self._status = FAILED
         _end(self._status)
 
@@ -55,6 +60,18 @@ class Server(uvicorn.Server):
             print("ready: questions are answered", file=sys.stderr, flush=True)
             self._told = True
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """uvicorn's own, bounded: it would cancel what takes too long, and then wait for the threads that do it."""
+        try:
+            async with asyncio.timeout(self._grace_s):
+                await super().shutdown(sockets)
+        except TimeoutError:
+            cut = len(self.server_state.tasks)
+            log.warning(
+                "%d requests took more than %g seconds after the end was asked for, and were cut off", cut, self._grace_s
+            )
+            self._service.close()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  # a signal handler has it
         """Not uvicorn's, which lets the signal end the process after all, with the status of a process that was killed."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-import math
 import socket
 import sys
 
@@ -23,7 +22,7 @@ class AddressError(PassagesError):
 
 
 def run(settings: Settings) -> None:
-    """Serve until told to end, then end the process (:mod:`service.ending`). Raises :class:`AddressError` before anything is loaded."""
+    """Serve until told to end, then end the process (``ending.py``). Raises :class:`AddressError` before anything is loaded."""
     listener = _listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
@@ -36,9 +35,8 @@ def run(settings: Settings) -> None:
     )
     # No access log: it would hold questions.
     app = _app(settings)
-    grace_s = math.ceil(settings.deadline_ms / 1000) + GRACE_S
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=grace_s)
-    Server(config, app.state.service).run(sockets=[listener])
+    config = uvicorn.Config(app, log_level="warning", access_log=False)
+    Server(config, app.state.service, settings.deadline_ms / 1000 + GRACE_S).run(sockets=[listener])
 
 
 def _app(settings: Settings) -> FastAPI:

@@ -17,6 +17,7 @@ from urllib.parse import quote
 PASSAGES = Path(sys.executable).with_name("passages")
 START_S = 90.0
 END_S = 30.0
+_IDLE_S = 3.0  # the server ends a connection that was not used for five
 
 
 class Reply(NamedTuple):
@@ -32,9 +33,12 @@ class Api:
 
     def __init__(self, port: int, timeout_s: float = 60) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
+        self._used = time.monotonic()
 
     def call(self, method: str, path: str, body: Any = None) -> Reply:
         """Send and wait. Raises :class:`OSError`, :class:`http.client.HTTPException`."""
+        if time.monotonic() - self._used > _IDLE_S:
+            self._connection.close()  # it opens itself again
         content = None if body is None else json.dumps(body).encode()
         headers = {} if content is None else {"Content-Type": "application/json"}
         try:
@@ -44,6 +48,8 @@ class Api:
         except BaseException:
             self._connection.close()
             raise
+        finally:
+            self._used = time.monotonic()
         return Reply(response.status, response.getheader("Retry-After"), json.loads(raw) if raw else None)
 
     def search(self, question: str, limit: int = 10) -> Reply:

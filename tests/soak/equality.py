@@ -20,18 +20,18 @@ def compared(index: Path, place: Path, folder: Path, documents: Mapping[str, str
     with Collection(index) as left, Collection(place, create=True, encoder=left.encoder) as right:
         _fill(right, folder, documents)
         faults = _of_passages(_passages(left), _passages(right))
-    for each in (index, place):
-        _without_derived(each)
+    for one in (index, place):
+        _without_derived(one)
     with Collection(index) as left, Collection(place, encoder=left.encoder) as right:
-        for each in (left, right):
-            with each.lock.held(10):
-                each.fold_words()
-                each.fold_vectors()
+        for collection in (left, right):
+            with collection.lock.held(10):
+                collection.fold_words()
+                collection.fold_vectors()
         dice = random.Random(5)
         asked = [texts.question(dice) for _ in range(questions)]
-        gaps = [_gap(left, right, one) for one in asked]
-        same = sum(_ids(left, one) == _ids(right, one) for one in asked)
-    faults += [f"{one}: {gap}" for one, gap in zip(asked, gaps, strict=True) if isinstance(gap, str)]
+        gaps = [_gap(left, right, each) for each in asked]
+        same = sum(_ids(left, each) == _ids(right, each) for each in asked)
+    faults += [f"{each}: {gap}" for each, gap in zip(asked, gaps, strict=True) if isinstance(gap, str)]
     numbers = [gap for gap in gaps if not isinstance(gap, str)]
     return {
         "documents": len(documents), "faults": faults, "questions": questions, "same_order": same,

@@ -76,4 +76,4 @@ def twin(name: str) -> str:
 
 def edition(text: str) -> str:
     """Which edition a text is."""
-    return text.partition("edition ")[2].split(maxsplit=1)[0].rstrip(".")
+    return text.partition("edition ")[2].split(maxsplit=1)[0].rstrip(".,")

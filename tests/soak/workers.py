@@ -20,7 +20,8 @@ from tests.soak.truth import Truth, faults, twin
 DOCUMENTS = 40  # of each writer: their number stays about the same, so that memory may too
 PAIRS = 15
 _REST_S = 0.05  # between writes: on two cores, writers that never rest leave nothing to searchers
-_SYNC_REST_S = 3.0
+_ASK_REST_S = 0.5
+_SYNC_REST_S = 8.0  # a sync holds the writer lock while it loads its model and encodes
 
 
 @dataclass
@@ -144,7 +145,7 @@ class Searcher:
 
     def run(self) -> None:
         """Until the end."""
-        while not self._soak.stopped.is_set():
+        while not self._soak.stopped.wait(self._dice.random() * _ASK_REST_S):
             self._soak.asked(self._api, texts.question(self._dice))
 
 

@@ -2,7 +2,7 @@
 
 from indexer import collection, ingest, vectorstate
 
-ingest.FOLD_PASSAGES = 120
-ingest.FOLD_VECTORS = 200
-vectorstate.FILES_PASSAGES = 300
-collection.LONG_TAIL = 150
+ingest.FOLD_PASSAGES = 60
+ingest.FOLD_VECTORS = 80
+vectorstate.FILES_PASSAGES = 150
+collection.LONG_TAIL = 60
