@@ -28,6 +28,7 @@ BEFORE_AFTER = 100  # questions one at a time, before the overload and from 2 se
 RECOVERY_S = 2.0
 CONNECTIONS = 1000
 _PROBE_S = 0.2
+_THREADS, _QUEUE, _DEADLINE_S = 16, 64, 10.0  # the server's own limits, as it ships
 
 Seconds = Annotated[float, typer.Option(min=1, metavar="S", help="How long the overload lasts.")]
 Url = Annotated[str | None, typer.Option(metavar="URL", help="Measure the server that runs here, with what it holds.")]
@@ -78,9 +79,10 @@ async def _measure(found: Target, judged: JudgedSet, seconds: float) -> dict[str
     finally:
         client.close()
     return {
-        "what": "overload", "set": judged.name, "passages": found.passages, "ramp": ramp, "saturation_per_second": saturation,
-        "times": TIMES, "overload": over, "livez_ms": probe.times(), "before": before, "first_after_ms": first["p50"],
-        "after": after, "slower_after": _ratio(before["p50"], after["p50"]),
+        "what": "overload", "set": judged.name, "passages": found.passages,
+        "ramp": ramp, "saturation_per_second": saturation, "times": TIMES,
+        "overload": over, "wait_bound_ms": _bound_ms(over), "livez_ms": probe.times(),
+        "before": before, "first_after_ms": first["p50"], "after": after, "slower_after": _ratio(before["p50"], after["p50"]),
         "pss_mib": dict(zip(("before", "overloaded", "after"), memory, strict=True)), "crowd": crowd,
     }  # fmt: skip
 
@@ -182,6 +184,13 @@ async def _livez(address: Address) -> str:
         return "refused"
     finally:
         client.close()
+
+
+def _bound_ms(over: dict[str, Any]) -> float | None:
+    """How long an accepted question may wait: half more than the time in which the server answers all whom it lets wait, the
+    last of whom was accepted when all the others were there; and never more than the deadline. Of the defaults."""
+    per_second = over["per_second"]
+    return round(min(1.5 * (_THREADS + _QUEUE) / per_second, _DEADLINE_S) * 1000, 1) if per_second else None
 
 
 def _ratio(before: float | None, after: float | None) -> float | None:

@@ -63,7 +63,9 @@ def soak(place: Path, seconds: float, searchers: int, questions: int) -> dict[st
     indexer = Indexer(shared, folder, index, lowered)
     indexer.sync(share=1.0)
     with ExitStack() as stack:
-        servers = [stack.enter_context(serving(index, name, lowered)) for name in ("first", "second")]
+        servers = [stack.enter_context(serving(index, name, lowered, ready=False)) for name in ("first", "second")]
+        for server in servers:
+            server.wait_until_ready()
         samplers, files = [Sampler(server.pid) for server in servers], Files(index)
         began = time.monotonic()
         _use(shared, servers, indexer, seconds, searchers, stack)
