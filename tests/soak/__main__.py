@@ -52,6 +52,7 @@ def main() -> int:
     text = json.dumps(record, indent=1)
     print(text)
     if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(text + "\n", encoding="utf-8")
     return 1 if record["faults"] else 0
 
