@@ -9,7 +9,7 @@ export HF_HUB_OFFLINE := 1
 TESTS ?= -m "not slow"
 DOCS ?=
 
-.PHONY: serve test lint bench bench-speed peers clean
+.PHONY: serve test test-soak test-load lint bench bench-speed peers clean
 
 serve: $(VENV)/.installed
 ifneq ($(DOCS),)
@@ -19,6 +19,16 @@ endif
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(TESTS)
+
+# Everything at once on one index for SOAK_SECONDS; CI runs a smoke form. The result is JSON on standard output.
+SOAK_SECONDS ?= 600
+test-soak: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.soak --seconds $(SOAK_SECONDS) --out build/soak.json
+
+# Twice as many questions as the server can answer, for LOAD_SECONDS; needs PASSAGES_DATA, and a machine that does nothing else.
+LOAD_SECONDS ?= 300
+test-load: $(VENV)/.installed-dev
+	$(BIN)/python -m eval overload "$${PASSAGES_DATA:-../shared/data}/squad-dev" --index build/eval/squad-dev --seconds $(LOAD_SECONDS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check

@@ -40,6 +40,14 @@ class Served(NamedTuple):
         except OSError:
             return None
 
+    def pss_mib(self) -> float | None:
+        """MiB that the process and its children hold, what they share counted once; None where that cannot be known."""
+        try:
+            children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii").split()
+            return round(sum(_pss_mib(pid) for pid in (self.pid, *children)), 1)
+        except (OSError, StopIteration):
+            return None
+
     def passages(self) -> int:
         """How many passages it holds. Raises :class:`EvalError`."""
         url = f"{self.address.url}/v1/status"
@@ -56,6 +64,11 @@ def _cpu_s(pid: int | str | None) -> float:
     stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     fields = stat.rpartition(")")[2].split()  # the name before it may hold spaces; user and system time are fields 14 and 15
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _pss_mib(pid: int | str | None) -> float:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii", errors="replace").splitlines()
+    return float(next(line for line in lines if line.startswith("Pss:")).split()[1]) / 1024
 
 
 @contextmanager

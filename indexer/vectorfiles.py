@@ -68,17 +68,28 @@ class VectorFiles(NamedTuple):
 
 def read_record(folder: Path, tag: str) -> Record | None:
     """What the index folder has, if it was made for ``tag`` and its files have their lengths; else None."""
+    said = _said(folder)
+    while said is not None:
+        try:
+            record = Record(**json.loads(said))
+            if (record.format, record.tag) != (FORMAT, tag):
+                return None
+            _check_lengths(folder / record.place, record)
+        except Exception as error:  # derived: whatever is wrong with it, it is made again
+            before, said = said, _said(folder)
+            if said == before:  # else another process has folded meanwhile, and removed the folder that was named
+                log.warning("the vectors in %s cannot be read and will be made again: %s", folder, error)
+                return None
+        else:
+            return record
+    return None
+
+
+def _said(folder: Path) -> bytes | None:
     try:
-        record = Record(**json.loads((folder / VECTORS_FILE).read_text(encoding="utf-8")))
-        if (record.format, record.tag) != (FORMAT, tag):
-            return None
-        _check_lengths(folder / record.place, record)
-    except FileNotFoundError:
+        return (folder / VECTORS_FILE).read_bytes()
+    except OSError:
         return None
-    except Exception as error:  # derived: whatever is wrong with it, it is made again
-        log.warning("the vectors in %s cannot be read and will be made again: %s", folder, error)
-        return None
-    return record
 
 
 def open_files(folder: Path, record: Record) -> VectorFiles | None:

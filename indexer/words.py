@@ -212,16 +212,26 @@ class Words(NamedTuple):
 
 def open_words(folder: Path, tag: str) -> Words:
     """What is on disk of the index folder's words, if it was made for ``tag``; else nothing, which costs a rebuild."""
+    said = _said(folder)
+    while said is not None:
+        try:
+            record = json.loads(said)
+            if (record["format"], record["tag"]) != (FORMAT, tag):
+                return Words.empty()
+            return _opened(folder / record["place"], record)
+        except Exception as error:  # derived: whatever is wrong with it, it is made anew
+            before, said = said, _said(folder)
+            if said == before:  # else another process has made it anew, and removed what was being opened
+                log.warning("the word index in %s cannot be read and will be made again: %s", folder, error)
+                break
+    return Words.empty()
+
+
+def _said(folder: Path) -> bytes | None:
     try:
-        record = json.loads((folder / WORDS_FILE).read_text(encoding="utf-8"))
-        if (record["format"], record["tag"]) != (FORMAT, tag):
-            return Words.empty()
-        return _opened(folder / record["place"], record)
-    except FileNotFoundError:
-        return Words.empty()
-    except Exception as error:  # derived: whatever is wrong with it, it is made anew
-        log.warning("the word index in %s cannot be read and will be made again: %s", folder, error)
-        return Words.empty()
+        return (folder / WORDS_FILE).read_bytes()
+    except OSError:
+        return None
 
 
 def fold(folder: Path, words: Words, tag: str) -> Words:

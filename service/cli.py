@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from contextlib import nullcontext
@@ -36,6 +37,7 @@ app.add_typer(model_app, name="model")
 maintenance.register(app)
 app.add_typer(key_commands.app, name="key")
 
+_LOCK_S = 10.0  # for another writer: a server that stores a document, or folds, is done sooner, and another indexer is not
 _VERDICTS = {
     "answered": "Answered:",
     "weak": "Perhaps:",
@@ -67,6 +69,7 @@ def index(
     from indexer.sync import Sync
 
     locate(settings.model)  # before a folder is made for nothing
+    signal.signal(signal.SIGTERM, _terminate)
     collection = Collection(settings.index, settings.model, create=not reindex, runtime=settings.runtime)
     began = time.monotonic()
     if reindex:
@@ -76,13 +79,13 @@ def index(
     with _progress(quiet=as_json) as report:
         sync = Sync(collection, report)
         try:
-            sync.run(paths or [])
-            interrupted = False
-        except KeyboardInterrupt:
-            interrupted = True
-    _print_summary(sync.summary, time.monotonic() - began, interrupted, as_json)
-    if interrupted:
-        raise typer.Exit(130)
+            sync.run(paths or [], _LOCK_S)
+            status = 0
+        except KeyboardInterrupt as interruption:
+            status = _status_of(interruption)
+    _print_summary(sync.summary, time.monotonic() - began, status != 0, as_json)
+    if status:
+        raise typer.Exit(status)
 
 
 @app.command(epilog='Example: passages search "who hosts the next meeting?" --limit 3')
@@ -177,6 +180,19 @@ def main() -> None:
         sys.exit(1)
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM: what Ctrl-C ends at a good place, this does too."""
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated
+
+
+def _status_of(interruption: KeyboardInterrupt) -> int:
+    """What a shell reports for a process that the signal ended."""
+    return 128 + (signal.SIGTERM if isinstance(interruption, _Terminated) else signal.SIGINT)
+
+
 def _settings(**options: Any) -> Settings:
     from service.settings import load
 
@@ -200,9 +216,9 @@ def _reindex(collection: Collection, as_json: bool) -> None:
 
         try:
             encoded = reindex(collection, advance).encoded
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interruption:
             print("interrupted: the index is as it was before", file=sys.stderr)
-            raise typer.Exit(130) from None
+            raise typer.Exit(_status_of(interruption)) from None
     _print(
         {"passages_encoded": encoded, "seconds": round(time.monotonic() - began, 2)}, as_json, f"{encoded:,} passages encoded"
     )

@@ -15,6 +15,7 @@ from service.admission import Limits
 from service.app import create_app
 from service.door import Door, door_of
 from service.protocol import BoundedProtocol
+from service.ending import GRACE_S, Server
 from service.settings import Settings
 
 
@@ -23,7 +24,7 @@ class AddressError(PassagesError):
 
 
 def run(settings: Settings) -> None:
-    """Serve until interrupted. Raises :class:`AddressError` before anything is loaded."""
+    """Serve until told to end, then end the process (``ending.py``). Raises :class:`AddressError` before anything is loaded."""
     listener = _listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     logs.configure(settings.log_level, settings.log_questions)
@@ -37,11 +38,12 @@ def run(settings: Settings) -> None:
         flush=True,
     )
     # Not uvicorn's access log, which holds query strings, nor its logging, whose tracebacks quote what failed.
+    app = _app(settings, door)
     config = uvicorn.Config(
-        _app(settings, door), log_level=settings.log_level, log_config=None, access_log=False,
+        app, log_level=settings.log_level, log_config=None, access_log=False,
         http=BoundedProtocol, ws="none", server_header=False,
     )  # fmt: skip
-    uvicorn.Server(config).run(sockets=[listener])
+    Server(config, app.state.service, settings.deadline_ms / 1000 + GRACE_S).run(sockets=[listener])
 
 
 def _app(settings: Settings, door: Door) -> FastAPI:

@@ -18,6 +18,7 @@ from indexer.collection import Collection
 from indexer.documents import Document
 from indexer.ingest import put
 from indexer.models import ModelError
+from indexer.reading import Encoding
 from indexer.search import Query, encoded, search
 from service.rendering import Rendered
 from service.searchers import SearcherError, Searchers, _Child
@@ -139,6 +140,27 @@ def test_a_question_that_ends_every_child_is_an_error_and_the_next_is_answered(
             ask(searchers, filled, "Who?")
         monkeypatch.undo()
         assert ask(searchers, filled, "What is red?").verdict
+
+
+def test_a_question_that_is_asked_again_has_the_time_that_is_left_then(
+    filled: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Running(filled, 1) as searchers:
+        asked, given = _Child.ask, list[float]()
+
+        def die_late(self: _Child, request: tuple[Query, Encoding], until: float | None = None) -> Rendered:
+            given.append(request[0].timeout_s or 0)
+            if len(given) == 1:
+                time.sleep(0.5)
+                os.kill(self._process.pid, signal.SIGKILL)
+                assert ended(self._process.pid)
+            return asked(self, request, until)
+
+        monkeypatch.setattr(_Child, "ask", die_late)
+        query = Query("What is red?")
+        assert searchers.ask(query, encoded(filled, query), time.monotonic() + 60).verdict
+        first, second = given
+        assert second <= first - 0.5
 
 
 def test_an_error_in_a_child_is_raised_here_and_the_child_goes_on(
