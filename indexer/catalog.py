@@ -23,7 +23,7 @@ from indexer.documents import Document
 from indexer.models import ModelContract
 from indexer.passages import Passage
 from indexer.records import EncodedPassage, Keys, StoredPassage
-from indexer.schema import SCHEMA_VERSION, CatalogError, check_version
+from indexer.schema import SCHEMA_VERSION, CatalogError, FullError, check_version
 from indexer.snapshot import COLUMNS, Snapshot
 
 __all__ = [
@@ -203,7 +203,8 @@ class Catalog:
         except (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError):
             raise  # a fault of this program, not of the file
         except sqlite3.Error as error:
-            raise CatalogError(f"{self.file} cannot be {what} ({error}); {_advice(self.file, error)}") from error
+            kind = FullError if _code(error) == sqlite3.SQLITE_FULL else CatalogError
+            raise kind(f"{self.file} cannot be {what} ({error}); {_advice(self.file, error)}") from error
 
 
 def document_hash(document: Document) -> str:
@@ -243,8 +244,20 @@ def _row(document: Document) -> tuple[str | None, ...]:
 def _advice(file: Path, error: sqlite3.Error) -> str:
     if not all(os.access(path, os.W_OK) for path in (file.parent, file) if path.exists()):
         return f"give the user who runs this the right to write in {file.parent}, which searching needs too"
-    if "disk is full" in str(error):
-        return "make room; what was committed before is kept"
-    if "locked" in str(error):
-        return "another process has been writing it for long: try again"
-    return f"if it was an index, bring it back from a copy or delete {file.parent} and index again; else choose another --index"
+    return _ADVICE.get(_code(error)) or (
+        f"if it was an index, bring it back from a copy or delete {file.parent} and index again; else choose another --index"
+    )
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code; 0 for an error that is not SQLite's own."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+_ADVICE = {
+    sqlite3.SQLITE_FULL: "make room; what was committed before is kept",
+    sqlite3.SQLITE_READONLY: "make the disk writable again; what was committed before is kept",
+    sqlite3.SQLITE_IOERR: "the disk fails, or is full: mend that, and try again; what was committed before is kept",
+    sqlite3.SQLITE_BUSY: "another process has been writing it for long: try again",
+    sqlite3.SQLITE_LOCKED: "another process has been writing it for long: try again",
+}

@@ -105,6 +105,10 @@ class CatalogError(PassagesError):
     """The index cannot be read or written; the message says why and what to do."""
 
 
+class FullError(CatalogError):
+    """There is no room to write; what was committed before is kept."""
+
+
 def check_version(connection: sqlite3.Connection, file: Path) -> None:
     """Makes the tables, or brings them up to date. Raises :class:`CatalogError` for a file of a later release."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()

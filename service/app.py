@@ -59,7 +59,7 @@ _SECURITY = {
     "Referrer-Policy": "no-referrer",
 }
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
-    code: {"model": Problem, "content": {"application/problem+json": {}}} for code in (404, 422, 503)
+    code: {"model": Problem, "content": {"application/problem+json": {}}} for code in (404, 422, 503, 507)
 }
 
 
