@@ -9,7 +9,7 @@ export HF_HUB_OFFLINE := 1
 TESTS ?= -m "not slow"
 DOCS ?=
 
-.PHONY: serve test lint bench bench-speed peers clean
+.PHONY: serve test test-crash lint bench bench-speed peers clean
 
 serve: $(VENV)/.installed
 ifneq ($(DOCS),)
@@ -19,6 +19,10 @@ endif
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(TESTS)
+
+# Kills at every call that reaches the disk, power cuts, full and failing disks: an hour on two cores.
+test-crash: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.crash
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check

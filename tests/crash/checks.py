@@ -120,8 +120,8 @@ def _found(collection: Collection, documents: Mapping[str, str]) -> Iterator[str
     for one, text in documents.items():
         phrase = " ".join(text.split()[:4])
         answer = search(collection, Query(f'"{phrase}"', 3, 0))
-        if [result.passage.document.id for result in answer.results] != [one]:
-            yield f"{phrase!r} finds {[result.passage.document.id for result in answer.results]}, not {one}"
+        if (ids := {result.passage.document.id for result in answer.results}) != {one}:
+            yield f"{phrase!r} finds {sorted(ids)}, not {one}"
 
 
 @contextmanager

@@ -67,6 +67,7 @@ class World:
 
     def __init__(self, folder: Path, model: Path, zygote: Zygote) -> None:
         self.folder, self.model, self._zygote = folder, model, zygote
+        folder.mkdir()
         self.documents, self.changing = folder / "documents", folder / "changing"
         self._words = Words(7)
         for place in (self.documents, self.changing):
@@ -113,15 +114,19 @@ class World:
         undisturbed = self._undisturbed(name, base, run, steps)
         before = _texts(self._record_of(base))
         after = _texts(undisturbed)
-        allowed: Allowed = {one: [*{before.get(one), after.get(one)}] for one in before.keys() | after.keys()}
-        return Scenario(name, base, run, steps, undisturbed, lambda _: allowed)
+
+        def allowed(outcome: Outcome) -> Allowed:
+            # A command that succeeded has said that all is stored.
+            states = (after,) if outcome.status == 0 else (before, after)
+            return {one: [*{state.get(one) for state in states}] for one in before.keys() | after.keys()}
+
+        return Scenario(name, base, run, steps, undisturbed, allowed)
 
     def _serving(self, base: Path) -> Scenario:
         before = _texts(self._record_of(base))
 
         def run(zygote: Zygote, place: Place, plan: Plan | None, kill_after_s: float | None) -> Outcome:
-            with_gate = plan.gate if plan else ""
-            return served(zygote, place, self.model, self.operations, plan, kill_after_s, Path(with_gate) if with_gate else None)
+            return served(zygote, place, self.model, self.operations, plan, kill_after_s)
 
         def redo(_: Place) -> list[Step]:
             return [(one.kind, one.document, one.text) for one in self.operations]
@@ -177,34 +182,34 @@ class Words:
 
 
 def served(
-    zygote: Zygote, place: Place, model: Path, operations: Sequence[Operation], plan: Plan | None, kill_after_s: float | None,
-    gate: Path | None = None,
-) -> Outcome:  # fmt: skip
-    """Run the server, send it the operations one after the other, and end it. With a ``gate``, faults are let in by that file
-    once it is ready."""
-    place.stderr.write_text("", encoding="utf-8")
-    pid = zygote.start(CLI, ["serve", "--index", str(place.index), "--model", str(model), "--port", "0"], place, plan)
+    zygote: Zygote, place: Place, model: Path, operations: Sequence[Operation], plan: Plan | None, kill_after_s: float | None
+) -> Outcome:
+    """Run the server, send it the operations one after the other, and end it; or kill it after a time."""
     until = time.monotonic() + kill_after_s if kill_after_s is not None else None
+    pid = start_server(zygote, place, model, plan)
     outcome = Outcome(None)
     try:
-        with closing(_client(place, pid, until)) as client:
-            if gate:
-                gate.touch()
+        with closing(client_of(place, pid, until)) as client:
             for operation in operations:
-                outcome.replies.append(_sent(client, operation, until))
+                outcome.replies.append(send(client, operation, until))
                 if not outcome.replies[-1].status:
                     break
+            if until is None:
+                time.sleep(0.1)  # what is folded in the background
     except TimeoutError:  # killed before it was ready
         pass
-    if until is None:
-        time.sleep(0.1)  # what is folded in the background
-        outcome.status = _terminated(zygote, pid)
-    else:
-        outcome.status = _ended(zygote, pid, max(0.0, until - time.monotonic()))
+    outcome.status = terminate(zygote, pid) if until is None else _ended(zygote, pid, max(0.0, until - time.monotonic()))
     return outcome
 
 
-def _terminated(zygote: Zygote, pid: int) -> int | None:
+def start_server(zygote: Zygote, place: Place, model: Path, plan: Plan | None) -> int:
+    """The process id of a server over the place's index."""
+    place.stderr.write_text("", encoding="utf-8")
+    return zygote.start(CLI, ["serve", "--index", str(place.index), "--model", str(model), "--port", "0"], place, plan)
+
+
+def terminate(zygote: Zygote, pid: int) -> int | None:
+    """End a server as a service manager does; its exit status."""
     if (status := zygote.wait(pid, 0)) is not None:
         return status
     os.kill(pid, signal.SIGTERM)
@@ -223,7 +228,7 @@ def _ended(zygote: Zygote, pid: int, kill_after_s: float | None) -> int | None:
     return status
 
 
-def _client(place: Place, pid: int, until: float | None) -> httpx.Client:
+def client_of(place: Place, pid: int, until: float | None) -> httpx.Client:
     """A client of the server, once it is ready. Raises :class:`TimeoutError`, also if it has ended."""
     patience = min(time.monotonic() + 10, until or 1e9)
     while not (found := re.search(r"http://\S+", place.stderr.read_text(encoding="utf-8"))):
@@ -248,7 +253,8 @@ def _wait(pid: int, until: float) -> None:
     time.sleep(0.01)
 
 
-def _sent(client: httpx.Client, operation: Operation, until: float | None) -> Reply:
+def send(client: httpx.Client, operation: Operation, until: float | None = None) -> Reply:
+    """Send an operation, unless it is too late."""
     if until is not None and time.monotonic() > until:
         return Reply(operation, 0, "not sent")
     path = f"/v1/documents/{operation.document}"

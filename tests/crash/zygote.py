@@ -18,7 +18,8 @@ from typing import IO, Any
 _PR_SET_PDEATHSIG = 1
 _IMPORTED = (
     "service.cli", "service.server", "indexer.sync", "indexer.graph", "tests.crash.checks", "faiss", "tantivy",
-    "tokenizers", "uvloop", "httptools", "Stemmer",
+    "tokenizers", "uvloop", "httptools", "Stemmer", "rich.console", "uvicorn.loops.auto", "uvicorn.protocols.http.auto",
+    "uvicorn.lifespan.on",
 )  # fmt: skip
 
 
