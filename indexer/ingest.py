@@ -146,7 +146,7 @@ class Ingest:
         self._waiting.append(_Then(action, committed))
 
     def flush(self) -> None:
-        """Encode and commit what waits. Also if nothing does, what an earlier run was to fold, and did not live to, is folded."""
+        """Encode and commit what waits. Also if nothing does, what an earlier run did not live to fold is folded."""
         if self._waiting:
             self._begin()
         if self._groups:

@@ -1,8 +1,9 @@
 """The words of passages: BM25, and which passages hold a term or a phrase. tantivy on disk, and what is newer in memory.
 
 Derived from the catalog's terms: deleting it loses nothing. Invariants: ``words.json`` is never ahead of tantivy's commit, also
-when the machine stops, so whoever opens in between sees a passage twice at most, once on disk and once in memory; a :class:`Words` never changes, so a
-search goes on undisturbed over the commit that it began with, also when another process folds.
+when the machine stops, so whoever opens in between sees a passage twice at most, once on disk and once in memory; a
+:class:`Words` never changes, so a search goes on undisturbed over the commit that it began with, also when another process
+folds.
 """
 
 from __future__ import annotations
@@ -238,7 +239,7 @@ def fold(folder: Path, words: Words, tag: str) -> Words:
         replace_file(folder / WORDS_FILE, json.dumps(record))
     except (OSError, ValueError) as error:  # tantivy's for everything is the latter
         raise PassagesError(
-            f"the word index in {folder} cannot be written: {error}; make room, or delete {folder / WORDS_FILE}: it is made again"
+            f"the word index in {folder} cannot be written: {error}; make room, or delete {WORDS_FILE} there: it is made again"
         ) from error
     remove_folders(folder, "words", place)
     return _opened(place, record)

@@ -18,7 +18,7 @@ import pytest
 
 from tests.crash.campaign import Crash, Worker, each_fault, each_kind, moments, run_all, traced
 from tests.crash.machine import FAIL_FROM, Place, Plan, memory_folder
-from tests.crash.scenarios import Operation, Outcome, Scenario, World, client_of, send, start_server, terminate
+from tests.crash.scenarios import Allowed, Operation, Outcome, Scenario, Words, World, client_of, send, start_server, terminate
 from tests.crash.workshop import opened
 
 pytestmark = [
@@ -77,14 +77,14 @@ def test_a_server_that_cannot_write_says_so_goes_on_answering_and_writes_when_it
         gate.touch()
         refused = send(client, second)
         assert (refused.status, "cannot be written" in refused.body) == (status, True), refused
-        assert found(client, "alpha") == ["alpha"]
+        assert found(client, "only alpha") == ["alpha"]
         gate.unlink()
-        assert found(client, "beta") == []
+        assert found(client, "only beta") == []
         assert send(client, second).status == 200
-        assert found(client, "beta") == ["beta"]
+        assert found(client, "only beta") == ["beta"]
     terminate(worker.zygote, pid)
     assert "Traceback" not in place.stderr.read_text()
-    now = {**scenario.allowed(Outcome(None)), "alpha": [first.text], "beta": [second.text]}
+    now: Allowed = {**scenario.allowed(Outcome(None)), "alpha": [first.text], "beta": [second.text]}
     assert world.check(worker.zygote, place, now, [], None) == []
 
 
@@ -92,24 +92,25 @@ def test_on_a_full_disk_nothing_is_lost_and_with_room_it_goes_on(server: tuple[W
     world, worker, scenario = server
     place = Place.made(world.folder / "small", scenario.base)
     with mounted(place.root, scenario.base):
+        words = Words(9)
         pid = start_server(worker.zygote, place, world.model, None)
-        written = [Operation("put", f"w{number}", f"Only w{number} tells of this. " * 400) for number in range(60)]
+        written = [Operation("put", f"w{number}", words.text(12)) for number in range(16)]
         with closing(client_of(place, pid, None)) as client:
             replies = [send(client, one) for one in written]
             refused = [reply for reply in replies if reply.status != 200]
             assert {reply.status for reply in refused} == {507}, refused
-            assert found(client, "w0") == ["w0"]
+            assert found(client, " ".join(written[0].text.split()[:4])) == ["w0"]
             subprocess.run(["mount", "-o", "remount,size=64m", place.root], check=True)
             assert {send(client, reply.operation).status for reply in refused} == {200}
         terminate(worker.zygote, pid)
-        now = {**scenario.allowed(Outcome(None)), **{one.document: [one.text] for one in written}}
+        now: Allowed = {**scenario.allowed(Outcome(None)), **{one.document: [one.text] for one in written}}
         assert world.check(worker.zygote, place, now, [], None) == []
 
 
 @contextmanager
 def mounted(root: Path, base: Path | None) -> Iterator[None]:
-    """A file system of one megabyte more than the base at ``root``; skips where mounting is not permitted."""
-    size = sum(path.stat().st_size for path in root.rglob("*")) + 1_000_000
+    """A file system of 400 kB more than the base at ``root``; skips where mounting is not permitted."""
+    size = sum(path.stat().st_size for path in root.rglob("*")) + 400_000
     tried = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", root], capture_output=True, check=False)
     if tried.returncode:
         pytest.skip(f"a small file system cannot be mounted here: {tried.stderr.decode().strip()}")
@@ -120,7 +121,7 @@ def mounted(root: Path, base: Path | None) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", root], check=True)
 
 
-def found(client: httpx.Client, word: str) -> list[str]:
-    response = client.post("/v1/search", json={"question": f'"only {word}"'})
+def found(client: httpx.Client, phrase: str) -> list[str]:
+    response = client.post("/v1/search", json={"question": f'"{phrase}"'})
     assert response.status_code == 200, response.text
     return sorted({result["document"]["id"] for result in response.json()["results"]})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import math
 import queue
 import random
 import shutil
@@ -65,6 +66,7 @@ class Tally:
     power_cuts: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)  # by error
     told: Counter[str] = field(default_factory=Counter)  # how runs with a fault ended: what the user saw of it
+    left_out: int = 0  # for want of time
     missed: list[str] = field(default_factory=list)  # traced calls that did not come again
     problems: list[str] = field(default_factory=list)
 
@@ -89,6 +91,8 @@ class Worker:
         if not _is_well(outcome, said, failed=bool(job.error)):
             replies = [reply for reply in outcome.replies if not _is_told(reply)]
             tally.problems.append(f"{job}: ended with {outcome.status}: {replies[:1]} {said[-1500:]}")
+        if job.error:
+            tally.told.update(_seen(outcome))
         self._check(job, place, job.scenario.allowed(outcome), tally)
 
     def _check(self, job: Crash, place: Place, allowed: dict[str, list[str | None]], tally: Tally) -> None:
@@ -101,7 +105,6 @@ class Worker:
         self._checked(str(job), job.scenario, place, allowed, tally)
         if job.error:
             tally.faults[errno.errorcode[job.error]] += 1
-            tally.told.update(_seen(outcome))
         elif job.call:
             tally.kills[job.call.kind] += 1
         else:
@@ -153,15 +156,20 @@ def each_kind(scenario: Scenario, calls: Sequence[Call], tried: set[tuple[str, s
     fresh = [call for name, call in last.items() if name not in tried]
     tried |= last.keys()
     kills = [Crash(scenario, call, KILL_AFTER if number % 2 else KILL_BEFORE) for number, call in enumerate(fresh)]
-    return kills + _power_cuts(scenario, [*last.values()], 1)[::2]
+    turns = itertools.cycle(POWER_CUTS[len(tried) % len(POWER_CUTS) :] + POWER_CUTS[: len(tried) % len(POWER_CUTS)])
+    cuts = [Crash(scenario, call, KILL_AFTER, power=[next(turns)]) for call in _changing(last.values())[::3]]
+    return [*kills, *cuts, Crash(scenario, None, power=[POWER_CUTS[0], next(turns)])]
 
 
 def _power_cuts(scenario: Scenario, calls: Iterable[Call], count: int) -> list[Crash]:
     """``count`` kinds in turn after each call that syncs or changes names, and all of them after the end."""
     turns = itertools.cycle(POWER_CUTS)
-    changing = [call for call in calls if call.kind in ("sync", "rename", "unlink")]
-    cuts = [Crash(scenario, call, KILL_AFTER, power=[*itertools.islice(turns, count)]) for call in changing]
-    return [*cuts, Crash(scenario, None, after_s=None, power=POWER_CUTS)]
+    cuts = [Crash(scenario, call, KILL_AFTER, power=[*itertools.islice(turns, count)]) for call in _changing(calls)]
+    return [*cuts, Crash(scenario, None, power=POWER_CUTS)]
+
+
+def _changing(calls: Iterable[Call]) -> list[Call]:
+    return [call for call in calls if call.kind in ("sync", "rename", "unlink")]
 
 
 def each_fault(scenario: Scenario, calls: Iterable[Call]) -> list[Crash]:
@@ -185,8 +193,13 @@ def moments(scenario: Scenario, took_s: float, count: int, seed: int) -> list[Cr
     return [Crash(scenario, None, after_s=round(drawn.uniform(0, took_s), 3)) for _ in range(count)]
 
 
-def run_all(jobs: Sequence[Crash], workers: Sequence[Worker], tell: Callable[[int, Tally], None] = lambda _, __: None) -> Tally:
-    """Do the jobs on all workers."""
+def run_all(
+    jobs: Sequence[Crash],
+    workers: Sequence[Worker],
+    tell: Callable[[int, Tally], None] = lambda _, __: None,
+    until: float = math.inf,
+) -> Tally:
+    """Do the jobs on all workers; none is begun after ``until``, on the clock of :func:`time.monotonic`."""
     tally, idle = Tally(), queue.SimpleQueue[Worker]()
     for worker in workers:
         idle.put(worker)
@@ -194,7 +207,12 @@ def run_all(jobs: Sequence[Crash], workers: Sequence[Worker], tell: Callable[[in
     def do(job: Crash) -> None:
         worker = idle.get()
         try:
+            if time.monotonic() > until:
+                tally.left_out += 1
+                return
             worker.crash(job, tally)
+        except Exception as error:  # one that cannot be judged is no success, and the others go on
+            tally.problems.append(f"{job}: {error!r}")
         finally:
             idle.put(worker)
 

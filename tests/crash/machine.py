@@ -185,7 +185,14 @@ class _Entry(NamedTuple):
     live: Path | None  # where it lies at the moment of the cut, if it still does
 
 
-POWER_CUTS = ("nothing unsynced", "unsynced names", "unsynced names, zeros", "unsynced contents", "no unsynced deletion", "mixed")
+POWER_CUTS = (
+    "nothing unsynced",
+    "unsynced names",
+    "unsynced names, zeros",
+    "unsynced contents",
+    "no unsynced deletion",
+    "mixed",
+)
 
 
 @contextmanager

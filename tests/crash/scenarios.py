@@ -88,7 +88,9 @@ class World:
             self._serving(base),
         ]
 
-    def check(self, zygote: Zygote, place: Place, allowed: Allowed, redo: Sequence[Step], undisturbed: Path | None) -> list[str]:
+    def check(
+        self, zygote: Zygote, place: Place, allowed: Allowed, redo: Sequence[Step], undisturbed: Path | None
+    ) -> list[str]:
         """Problems of what was left at a place; see :mod:`tests.crash.checks`."""
         task = place.folder / "check.json"
         asked = {
@@ -259,10 +261,7 @@ def send(client: httpx.Client, operation: Operation, until: float | None = None)
         return Reply(operation, 0, "not sent")
     path = f"/v1/documents/{operation.document}"
     try:
-        if operation.kind == "put":
-            response = client.put(path, json={"text": operation.text})
-        else:
-            response = client.delete(path)
+        response = client.put(path, json={"text": operation.text}) if operation.kind == "put" else client.delete(path)
     except httpx.TransportError as error:
         return Reply(operation, 0, repr(error))
     return Reply(operation, response.status_code, response.text)

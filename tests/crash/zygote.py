@@ -1,6 +1,7 @@
 """A process that has imported everything and forks children that run the product: each starts in milliseconds, not seconds.
 
-It has one thread, and has loaded no model. Requests are JSON, a line each, on standard input; answers on what was standard output.
+It has one thread, and has loaded no model. Requests are JSON, a line each, on standard input; answers on what was standard
+output.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import signal
 import sqlite3
 import sys
 import time
-from typing import IO, Any
+from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 _IMPORTED = (
@@ -36,7 +37,8 @@ def main() -> None:
         elif pid := os.fork():
             print(json.dumps(pid), file=answers, flush=True)
         else:
-            return _child(request)
+            _child(request)
+            return
 
 
 def _waited(pid: int, timeout_s: float) -> int | None:
@@ -73,7 +75,7 @@ def _checkpoint_often(pages: int) -> None:
     connect = sqlite3.connect
 
     def often(*arguments: Any, **options: Any) -> sqlite3.Connection:
-        connection = connect(*arguments, **options)
+        connection: sqlite3.Connection = connect(*arguments, **options)
         connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
         return connection
 
