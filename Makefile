@@ -9,7 +9,7 @@ export HF_HUB_OFFLINE := 1
 TESTS ?= -m "not slow"
 DOCS ?=
 
-.PHONY: serve test test-soak test-load lint bench bench-speed peers clean
+.PHONY: serve test test-crash test-soak test-load lint bench bench-speed peers clean
 
 serve: $(VENV)/.installed
 ifneq ($(DOCS),)
@@ -29,6 +29,9 @@ test-soak: $(VENV)/.installed-dev
 LOAD_SECONDS ?= 300
 test-load: $(VENV)/.installed-dev
 	$(BIN)/python -m eval overload "$${PASSAGES_DATA:-../shared/data}/squad-dev" --index build/eval/squad-dev --seconds $(LOAD_SECONDS)
+# Kills at every call that reaches the disk, power cuts, full and failing disks: an hour on two cores.
+test-crash: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.crash
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check

@@ -21,7 +21,7 @@ from typing import NoReturn
 
 from indexer.checksums import Mismatch, checksum, seal
 from indexer.documents import Document
-from indexer.faults import advice_on, tells_damage
+from indexer.faults import advice_on, tells_damage, tells_full
 from indexer.files import sync_folder
 from indexer.models import ModelContract
 from indexer.passages import Passage
@@ -30,6 +30,7 @@ from indexer.schema import (
     SCHEMA_VERSION,
     CatalogError,
     DamagedError,
+    FullError,
     advice,
     check_schema,
     check_version,
@@ -359,7 +360,8 @@ class Catalog:
                 raise
             if tells_damage(error):
                 self._refuse(f"cannot be {what}: {error}", error)
-            raise CatalogError(f"{self.file} cannot be {what} ({error}); {advice_on(self.file, error)}") from error
+            kind = FullError if tells_full(error) else CatalogError
+            raise kind(f"{self.file} cannot be {what} ({error}); {advice_on(self.file, error)}") from error
 
     def _is_damaged(self) -> bool:
         """Whether a rule that the program keeps is broken by what the file holds."""

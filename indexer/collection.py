@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 
 from indexer.catalog import CATALOG_FILE, Catalog
 from indexer.encoder import Encoder
-from indexer.files import remove_folders
+from indexer.files import make_folder, remove_folders, sweep
 from indexer.lock import WriterLock
 from indexer.models import DEFAULT_MODEL, ModelContract, ModelError, ModelFiles, locate
 from indexer.records import Counts
@@ -69,11 +69,6 @@ class Collection:
         who gave it does that then; else who writes folds. Raises :class:`CatalogError`."""
         if create:
             _make(folder)
-            if (
-                not (folder / CATALOG_FILE).exists() and not Witness(folder).known()
-            ):  # what lies there is of a catalog that is gone
-                (folder / WORDS_FILE).unlink(missing_ok=True)
-                (folder / VECTORS_FILE).unlink(missing_ok=True)
         elif not (folder / CATALOG_FILE).exists() and not Witness(folder).known():
             raise CatalogError(
                 f"there is no index in {folder} (from {Path.cwd()}); make one: passages index --index {folder} PATH..."
@@ -146,6 +141,11 @@ class Collection:
         contract = replace(self.encoder.contract, calibration=dict(constants))
         with self.lock.held(wait_s), self.catalog.write() as writer:
             writer.set_contract(contract)
+
+    def sweep(self) -> None:
+        """Delete what folds left that were interrupted. The caller holds the writer lock."""
+        for file in (WORDS_FILE, VECTORS_FILE):
+            sweep(self.folder, Path(file).stem)
 
     def fold_words(self, at_least: int = 1) -> None:
         """Move what is newest, if that is ``at_least`` so many passages, into the word index on disk, and what was deleted out
@@ -297,9 +297,13 @@ def _mismatch(collection: Collection, made_with: str, asked: str) -> ModelError:
 
 def _make(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / CATALOG_FILE).exists() and any(not _is_ours(path) for path in folder.iterdir()):
+        if (folder / CATALOG_FILE).exists() or Witness(folder).known():  # the latter: it is damaged, which opening it tells
+            return
+        make_folder(folder)
+        if any(not _is_ours(path) for path in folder.iterdir()):
             raise CatalogError(f"{folder} holds other files and no index; choose a new or empty folder with --index")
+        for file in (WORDS_FILE, VECTORS_FILE):  # of a catalog that is gone
+            (folder / file).unlink(missing_ok=True)
     except OSError as error:
         raise CatalogError(
             f"the index folder {folder} cannot be made: {error.strerror}; choose another with --index"

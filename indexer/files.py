@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Whole or not at all, also when the machine stops."""
+    """Whole or not at all, also when the machine stops; when this returns it is on the disk."""
     temporary = path.with_name(path.name + ".new")
     with temporary.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """Names in the folder, as they are now, outlast a stop of the machine."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    """What was made, renamed and deleted in a folder is on the disk: syncing a file does not do that for its name. Where it
+    cannot be done (no right to read the folder, a file system without it) it is left to the system. Raises :class:`OSError`."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOTSUP):
+            raise
+
+
+def make_folder(folder: Path) -> None:
+    """A folder, and those above it; that they are there is on the disk, also if another process made them a moment ago."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for above in folder.resolve().parents:
+        sync_folder(above)
 
 
 def sync_file(file: Path) -> None:
@@ -45,6 +61,23 @@ def remove_folders(folder: Path, name: str, keep: Path | None = None) -> None:
     for other in folder.glob(f"{name}-*"):
         if other != keep and other.is_dir():
             shutil.rmtree(other, ignore_errors=True)
+
+
+def sweep(folder: Path, name: str) -> None:
+    """Delete what interrupted writers left: folders ``name``-* that ``name``.json does not name, and files half written. The
+    caller is the only writer. What cannot be deleted stays for the next time."""
+    record = folder / f"{name}.json"
+    remove_folders(folder, name, _named(record))
+    for left in (*folder.glob(f"{record.name}.new"), *folder.glob(f"{name}-*/.tmp*")):  # the latter are tantivy's
+        with suppress(OSError):
+            left.unlink()
+
+
+def _named(record: Path) -> Path | None:
+    try:
+        return record.with_name(json.loads(record.read_text(encoding="utf-8"))["place"])
+    except (OSError, ValueError, KeyError, TypeError):  # none, or one that is of no use
+        return None
 
 
 def _numbered(path: Path, name: str) -> bool:

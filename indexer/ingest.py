@@ -146,10 +146,13 @@ class Ingest:
         self._waiting.append(_Then(action, committed))
 
     def flush(self) -> None:
-        """Encode and commit what waits."""
+        """Encode and commit what waits. Also if nothing does, what an earlier run did not live to fold is folded."""
         if self._waiting:
             self._begin()
-        self._commit()
+        if self._groups:
+            self._commit()
+        else:
+            _folded(self.collection)
 
     def _begin(self) -> None:
         """Gives what waits to the encoder."""
@@ -268,6 +271,7 @@ def fold(collection: Collection) -> None:
     """Moves many new words and vectors to disk; the caller holds the writer lock. If that fails they are searched in memory
     until it succeeds."""
     try:
+        collection.sweep()
         collection.fold_words(FOLD_PASSAGES)
         collection.fold_vectors(FOLD_VECTORS)
         collection.prune()

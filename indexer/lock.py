@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from indexer.errors import PassagesError
+from indexer.schema import CatalogError, FullError
 
 
 class LockedError(PassagesError):
@@ -79,8 +81,8 @@ class WriterLock:
         except OSError as error:
             raise self._unwritable(error) from error
 
-    def _unwritable(self, error: OSError) -> PassagesError:
-        folder = self._holder.parent
-        return PassagesError(
-            f"the index folder {folder} cannot be written: {error.strerror}; mend that, or choose another --index"
+    def _unwritable(self, error: OSError) -> CatalogError:
+        kind = FullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else CatalogError
+        return kind(
+            f"the index folder {self._holder.parent} cannot be written: {error.strerror}; mend that, or choose another --index"
         )

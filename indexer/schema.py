@@ -119,6 +119,10 @@ class CatalogError(PassagesError):
     """The index cannot be read or written; the message says why and what to do."""
 
 
+class FullError(CatalogError):
+    """There is no room to write; what was committed before is kept."""
+
+
 class DamagedError(CatalogError):
     """The catalog is not what was written: nothing of it can be trusted until it is restored."""
 

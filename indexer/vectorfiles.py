@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from indexer import quantised
 from indexer.errors import PassagesError
-from indexer.files import fresh_folder, remove_folders, replace_file
+from indexer.files import fresh_folder, remove_folders, replace_file, sync_folder
 from indexer.quantised import Halves
 from indexer.vectors import Keys
 
@@ -126,6 +126,7 @@ def write_files(
         place = fresh_folder(folder, "vectors")
         try:
             written = _write(place, blocks, record, before, gone)
+            sync_folder(place)
             replace_file(folder / VECTORS_FILE, json.dumps(written._asdict()))
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)

@@ -1,8 +1,9 @@
 """The words of passages: BM25, and which passages hold a term or a phrase. tantivy on disk, and what is newer in memory.
 
-Derived from the catalog's terms: deleting it loses nothing. Invariants: ``words.json`` is never ahead of tantivy's commit, so
-whoever opens in between sees a passage twice at most, once on disk and once in memory; a :class:`Words` never changes, so a
-search goes on undisturbed over the commit that it began with, also when another process folds.
+Derived from the catalog's terms: deleting it loses nothing. Invariants: ``words.json`` is never ahead of tantivy's commit, also
+when the machine stops, so whoever opens in between sees a passage twice at most, once on disk and once in memory; a
+:class:`Words` never changes, so a search goes on undisturbed over the commit that it began with, also when another process
+folds.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.errors import PassagesError
-from indexer.files import fresh_folder, remove_folders, replace_file
+from indexer.files import fresh_folder, remove_folders, replace_file, sync_folder
 from indexer.terms import DIVIDER, Codes
 
 if TYPE_CHECKING:
@@ -237,18 +238,19 @@ def _said(folder: Path) -> bytes | None:
 def fold(folder: Path, words: Words, tag: str) -> Words:
     """Move the tail into tantivy and what was removed out of it. The caller holds the writer lock. Raises
     :class:`PassagesError`."""
-    place = words.disk.place if words.disk else fresh_folder(folder, "words")
     try:
+        place = words.disk.place if words.disk else fresh_folder(folder, "words")
         passages, terms = _write(place, words)
-    except ValueError as error:  # tantivy's for everything
+        sync_folder(place)  # tantivy syncs its files, but not the name of its last one, meta.json, which is its commit
+        record: dict[str, Any] = {
+            "format": FORMAT, "tag": tag, "place": place.name, "generation": words.generation, "last_key": words.last_key,
+            "passages": passages, "terms": terms, "dead": len(words.removed) + (words.disk.dead if words.disk else 0),
+        }  # fmt: skip
+        replace_file(folder / WORDS_FILE, json.dumps(record))
+    except (OSError, ValueError) as error:  # tantivy's for everything is the latter
         raise PassagesError(
-            f"the word index in {place} cannot be written: {error}; delete that folder, it is made again, or make room"
+            f"the word index in {folder} cannot be written: {error}; make room, or delete {WORDS_FILE} there: it is made again"
         ) from error
-    record: dict[str, Any] = {
-        "format": FORMAT, "tag": tag, "place": place.name, "generation": words.generation, "last_key": words.last_key,
-        "passages": passages, "terms": terms, "dead": len(words.removed) + (words.disk.dead if words.disk else 0),
-    }  # fmt: skip
-    replace_file(folder / WORDS_FILE, json.dumps(record))
     remove_folders(folder, "words", place)
     return _opened(place, record)
 

@@ -56,7 +56,7 @@ from service.problems import NotFoundError
 from service.service import Service
 
 WEB = Path(__file__).parent / "web"
-_REFUSALS = (400, 401, 403, 404, 413, 414, 415, 421, 422, 429, 431, 503)
+_REFUSALS = (400, 401, 403, 404, 413, 414, 415, 421, 422, 429, 431, 503, 507)
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     code: {"model": Problem, "content": {"application/problem+json": {}}} for code in _REFUSALS
 }

@@ -16,7 +16,7 @@ from indexer.filters import FilterError
 from indexer.lock import LockedError
 from indexer.models import ModelError
 from indexer.question import QuestionError
-from indexer.schema import CatalogError
+from indexer.schema import CatalogError, FullError
 from service.admission import BusyError
 from service.searchers import SearcherError
 
@@ -47,6 +47,7 @@ _STATUS: list[tuple[type[PassagesError], HTTPStatus]] = [
     (StartError, HTTPStatus.SERVICE_UNAVAILABLE),
     (LockedError, HTTPStatus.SERVICE_UNAVAILABLE),
     (ModelError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (FullError, HTTPStatus.INSUFFICIENT_STORAGE),
     (CatalogError, HTTPStatus.SERVICE_UNAVAILABLE),
 ]
 

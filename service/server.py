@@ -14,8 +14,8 @@ from service import access_log, logs
 from service.admission import Limits
 from service.app import create_app
 from service.door import Door, door_of
-from service.protocol import BoundedProtocol
 from service.ending import GRACE_S, Server
+from service.protocol import BoundedProtocol
 from service.settings import Settings
 
 
