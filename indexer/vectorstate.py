@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -106,8 +105,7 @@ def fold_state(folder: Path, snapshot: Snapshot, record: Record | None, at_least
 
 def tag(contract: ModelContract, identity: str) -> str:
     """Of all that decides the vectors, as in :meth:`ModelContract.same_vectors`, and of whose they are."""
-    fields = {name: value for name, value in asdict(contract).items() if name not in ("name", "calibration")}
-    return hashlib.sha256(json.dumps([fields, identity], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([contract.readings(), identity], sort_keys=True).encode()).hexdigest()
 
 
 def _fitting(folder: Path, snapshot: Snapshot) -> Record | None:

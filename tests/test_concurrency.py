@@ -199,7 +199,8 @@ def test_vectors_that_another_process_folded_while_their_record_was_read_are_fou
 ) -> None:
     with filled.lock.held(1):
         filled.fold_vectors()
-    label = tag(filled.encoder.contract)
+    with filled.catalog.read() as snapshot:
+        label = tag(filled.encoder.contract, snapshot.identity)
     checked = vectorfiles._check_lengths
     before = read_record(filled.folder, label)
     assert before is not None
