@@ -19,7 +19,7 @@ from typing import NamedTuple
 from indexer.catalog import CATALOG_FILE, Catalog
 from indexer.checksums import Mismatch
 from indexer.errors import PassagesError
-from indexer.files import remove_folders, sync_file, sync_folder
+from indexer.files import fresh_folder, remove_folders, sync_file, sync_folder
 from indexer.lock import WriterLock
 from indexer.records import Counts
 from indexer.schema import CatalogError, new_identity, prepare, read_state
@@ -29,7 +29,7 @@ from indexer.witness import Witness
 from indexer.words import WORDS_FILE
 
 STAGING = "catalog.sqlite-restoring"  # a folder, of names that an index may hold
-ASIDE = "catalog.sqlite-damaged"
+ASIDE = "catalog.sqlite-damaged"  # folders of this name with a number
 _PATIENCE_S = 10.0  # for another writer
 _SIDES = ("-wal", "-shm", "-journal")
 
@@ -49,7 +49,7 @@ class Backup(NamedTuple):
 
 
 class Restored(NamedTuple):
-    """What an index holds now. ``aside`` is where the damaged catalog lies that was in the way, if one was."""
+    """What an index holds now. ``aside`` is the folder of the damaged catalog that was in the way, if one was."""
 
     generation: int
     counts: Counts
@@ -143,6 +143,7 @@ def _restored(staged: Path, folder: Path) -> Restored:
     with closing(sqlite3.connect(staged, isolation_level=None)) as source:
         prepare(source)
         source.execute("BEGIN")
+        aside = _set_aside(live)
         before = _generation(live)
         generation = max(read_state(source)[0], before or 0) + 1
         new_identity(source, generation)
@@ -151,7 +152,12 @@ def _restored(staged: Path, folder: Path) -> Restored:
         source.execute("PRAGMA journal_mode = DELETE")
         counts = _counts(source)
         Witness(folder).forget()  # before: a catalog without one is taken as it is
-        aside = None if before is not None and _through(source, live) else _instead(staged, live)
+        through = before is not None and _through(source, live)
+        if not through:
+            _instead(staged, live)
+    if through and aside:  # nothing of it was damaged beyond what SQLite replaces
+        shutil.rmtree(aside)
+        aside = None
     sync_folder(folder)
     Witness(folder).saw(identity, generation)
     _remove_derived(folder)
@@ -180,22 +186,29 @@ def _through(source: sqlite3.Connection, live: Path) -> bool:
     return True
 
 
-def _instead(staged: Path, live: Path) -> Path | None:
-    """Puts the catalog in the place of one that SQLite cannot write into, or of none; where that one lies now."""
+def _set_aside(live: Path) -> Path | None:
+    """A folder that holds what is there, before anything opens it: who closes a catalog last may delete its ``-wal``."""
+    there = [live.with_name(CATALOG_FILE + side) for side in ("", "-wal", "-journal")]
+    if not any(file.exists() and file.stat().st_size for file in there):
+        return None
+    aside = fresh_folder(live.parent, ASIDE)
+    for file in there:
+        with suppress(FileNotFoundError):
+            try:
+                os.link(file, aside / file.name)
+            except OSError:  # a file system without links
+                shutil.copyfile(file, aside / file.name)
+    sync_folder(aside)
+    return aside
+
+
+def _instead(staged: Path, live: Path) -> None:
+    """Puts the catalog in the place of one that SQLite cannot write into, or of none."""
     sync_file(staged)
-    aside = live.with_name(ASIDE) if live.exists() else None
-    for side in ("", *_SIDES):
-        old = live.with_name(CATALOG_FILE + side)
-        if not old.exists():
-            continue
-        kept = live.with_name(ASIDE + side)
-        kept.unlink(missing_ok=True)
-        os.link(old, kept)
-        if side:  # before the new one comes: commits beside a catalog are taken for its own
-            old.unlink()
+    for side in _SIDES:  # before the new one comes: commits beside a catalog are taken for its own
+        live.with_name(CATALOG_FILE + side).unlink(missing_ok=True)
     sync_folder(live.parent)
     staged.replace(live)
-    return aside
 
 
 def _generation(live: Path) -> int | None:

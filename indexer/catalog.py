@@ -7,8 +7,6 @@ are bytes with their places as 16-bit numbers, terms 32-bit numbers, little-endi
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import queue
 import sqlite3
@@ -23,8 +21,8 @@ from indexer.checksums import Mismatch, checksum, seal
 from indexer.documents import Document
 from indexer.faults import advice_on, tells_damage, tells_full
 from indexer.files import sync_folder
+from indexer.hashes import content_hash, document_hash, passage_ids
 from indexer.models import ModelContract
-from indexer.passages import Passage
 from indexer.records import EncodedPassage, Keys, StoredPassage
 from indexer.schema import (
     SCHEMA_VERSION,
@@ -52,6 +50,7 @@ __all__ = [
     "Snapshot",
     "StoredPassage",
     "Writer",
+    "content_hash",
     "document_hash",
     "passage_ids",
 ]
@@ -376,30 +375,6 @@ class Catalog:
     def _refuse(self, what: str, cause: Exception | None = None) -> NoReturn:
         self.damage = f"{self.file} {what}; {advice(self.folder)}"
         raise DamagedError(self.damage) from cause
-
-
-def document_hash(document: Document) -> str:
-    """Of everything but the uri: a document that only moved is unchanged."""
-    fields = [document.title, document.text, document.date, document.metadata, document.media_type]
-    framed = json.dumps([*fields, document.pages, document.headings], sort_keys=True)
-    return hashlib.sha256(framed.encode()).hexdigest()
-
-
-def passage_ids(document: Document, passages: Sequence[Passage]) -> list[str]:
-    """Opaque URL-safe ids, stable while document id and passage text are: also when text before them changes."""
-    seen: dict[str, int] = {}
-    ids = []
-    for one in passages:
-        text = document.text[one.start : one.end]
-        occurrence = seen[text] = seen.get(text, -1) + 1
-        digest = hashlib.sha256(json.dumps([document.id, text, occurrence]).encode()).digest()
-        ids.append(base64.urlsafe_b64encode(digest[:15]).decode())
-    return ids
-
-
-def content_hash(document: Document, passage: Passage) -> bytes:
-    """Of the passage's text alone, 16 bytes: equal texts share it, wherever they stand."""
-    return hashlib.sha256(document.text[passage.start : passage.end].encode("utf-8", "surrogatepass")).digest()[:16]
 
 
 _FIELDS = ", ".join(COLUMNS)

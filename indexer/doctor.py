@@ -108,7 +108,9 @@ def check_leftovers(folder: Path) -> Finding:
     kept = {_named(folder, "words"), _named(folder, "vectors")}
     left = [path for name in ("words", "vectors") for path in folder.glob(f"{name}-*") if path.name not in kept]
     left += [
-        path for path in (folder / STAGING, folder / ASIDE, *folder.glob("*.new"), *folder.glob("*.partial")) if path.exists()
+        path
+        for path in (folder / STAGING, *folder.glob(ASIDE + "-*"), *folder.glob("*.new"), *folder.glob("*.partial"))
+        if path.exists()
     ]
     if left:
         names = [path.name for path in left]

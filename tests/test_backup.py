@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import indexer.backup
-from indexer.backup import STAGING, BackupError, backup, restore
+from indexer.backup import ASIDE, STAGING, BackupError, backup, restore
 from indexer.catalog import CATALOG_FILE
 from indexer.collection import Collection
 from indexer.documents import Document
@@ -161,7 +161,7 @@ def test_who_has_the_index_open_goes_on_with_the_restored_one(saved: Path, colle
         before = snapshot.generation
     done = restore(saved, collection.folder, force=True)
     assert done.generation == before + 1
-    assert not list(collection.folder.glob("words*"))
+    assert not [path.name for path in collection.folder.iterdir() if path.name.startswith(("words", ASIDE))]
     assert first(collection, "Who stands in the water?") == "heron"
     assert search(collection, Query('"otter swims"')).results == ()
     put(collection, Document("eel", "", "The eel hides under stones."))
@@ -189,7 +189,7 @@ def test_who_has_a_damaged_index_open_goes_on_with_the_restored_one(
         done = restore(saved, collection.folder, force=True)
         assert (done.aside is None) == (how == "gone")
         if done.aside:
-            assert done.aside.read_bytes()[:9000] == wreck[how][:9000]
+            assert (done.aside / CATALOG_FILE).read_bytes()[:9000] == wreck[how][:9000]
         assert first(opened, "Who stands in the water?") == "heron"
         put(opened, Document("eel", "", "The eel hides under stones."))
     assert [one for one, _ in content(collection.folder)] == ["eel", "heron"]
@@ -294,3 +294,17 @@ def test_a_backup_of_an_earlier_format_is_brought_to_this_one(tmp_path: Path, en
     restore(old, tmp_path / "new")
     assert dict(content(tmp_path / "new")) == TEXTS
     assert old.read_bytes() == before
+
+
+def test_commits_beside_a_damaged_catalog_do_not_reach_the_restored_one(saved: Path, collection: Collection) -> None:
+    """SQLite would take them for the new file's own."""
+    put(collection, Document("eel", "", "The eel hides under stones."))
+    killed = shutil.copytree(collection.folder, collection.folder.with_name("killed"))
+    commits = (killed / "catalog.sqlite-wal").read_bytes()
+    assert commits
+    file = killed / CATALOG_FILE
+    file.write_bytes(b"\xff" * 100 + file.read_bytes()[100:])
+    done = restore(saved, killed, force=True)
+    assert content(killed) == [("heron", HERON)]
+    assert done.aside == killed / f"{ASIDE}-1"
+    assert (done.aside / "catalog.sqlite-wal").read_bytes() == commits
