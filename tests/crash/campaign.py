@@ -154,7 +154,7 @@ def each_kind(scenario: Scenario, calls: Sequence[Call], tried: set[tuple[str, s
     """The last call of each kind and pattern that was not ``tried``, before it and after in turn; some power cuts."""
     last = {(call.kind, call.pattern): call for call in calls if call.kind in KINDS}
     fresh = [call for name, call in last.items() if name not in tried]
-    tried |= last.keys()
+    tried.update(last)
     kills = [Crash(scenario, call, KILL_AFTER if number % 2 else KILL_BEFORE) for number, call in enumerate(fresh)]
     turns = itertools.cycle(POWER_CUTS[len(tried) % len(POWER_CUTS) :] + POWER_CUTS[: len(tried) % len(POWER_CUTS)])
     cuts = [Crash(scenario, call, KILL_AFTER, power=[next(turns)]) for call in _changing(last.values())[::3]]
