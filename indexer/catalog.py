@@ -91,6 +91,10 @@ class Writer(Snapshot):
         """Delete a document with its passages; whether there was one."""
         return self._db.execute("DELETE FROM document WHERE id = ?", (document_id,)).rowcount > 0
 
+    def forget_languages(self) -> None:
+        """Forget the stemmers that made no terms of what is still there: questions go through them no more."""
+        self._db.execute("DELETE FROM language WHERE name NOT IN (SELECT language FROM passage)")
+
     def _put_passages(self, document_key: int, document: Document, passages: Sequence[EncodedPassage]) -> None:
         rows = self._db.execute("SELECT id, input, language, key FROM passage WHERE document = ?", (document_key,))
         before = {(row[0], row[1], row[2]): row[3] for row in rows}

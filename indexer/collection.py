@@ -19,7 +19,7 @@ from indexer.schema import CatalogError
 from indexer.snapshot import Snapshot
 from indexer.vectorfiles import VECTORS_FILE, Record
 from indexer.vectors import VectorIndex
-from indexer.vectorstate import VectorState, fold_state, follow_state, trusted_record
+from indexer.vectorstate import VectorState, fold_state, follow_state, remake_state, trusted_record
 from indexer.words import WORDS_FILE, Words, fold, open_words
 
 # Passages whose words are in memory, from where on it is worth looking whether they lie on disk by now.
@@ -168,6 +168,21 @@ class Collection:
         with self._refreshing:
             if self._derived and self._derived.contract == contract and self._derived.generation == folded.generation:
                 self._derived = self._derived._replace(vectors=folded)
+
+    def rebuild_derived(self) -> None:
+        """Make the word index and the files of vectors anew, from the catalog alone: the compaction after which results depend
+        on nothing but what the index holds. The caller holds the writer lock. Raises :class:`PassagesError`."""
+        with self.catalog.write() as writer:
+            writer.forget_languages()
+        with self.catalog.read() as snapshot:
+            words = _follow_words(Words.empty(), snapshot)
+            contract = snapshot.contract
+            remake_state(self.folder, snapshot)
+        if contract is not None:
+            fold(self.folder, words, _tag(contract))
+        self._verified = self._refused = None
+        with self._refreshing:
+            self._derived = None  # read again by the next view
 
     def check_vectors(self) -> bool:
         """Whether the mapped vectors are what was written; if not, they are read from the catalog from now on, and made again

@@ -5,14 +5,14 @@ Measured against other structures in docs/design.md, "Vectors".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from indexer.quantised import halves
-from indexer.vectorfiles import BLOCK_ROWS, Block, Record, VectorFiles, open_files, read_record, whole, write_files
+from indexer.vectorfiles import BLOCK_ROWS, Block, Record, VectorFiles, in_blocks, open_files, read_record, whole, write_files
 from indexer.vectors import ExactIndex, Floats, Keys, Neighbours, best_rows, merged
 
 Bools = npt.NDArray[np.bool_]
@@ -127,7 +127,7 @@ class FastScanIndex:
     def _exactly(self, question: Floats, count: int, rows: Keys) -> Neighbours:
         """The best of these rows (ascending), a block in memory at a time."""
         best = Neighbours(np.empty(0, np.int64), np.empty(0, np.float32))
-        for some in _blocks(rows):
+        for some in in_blocks(rows, BLOCK_ROWS):
             cosines, at = best_rows(halves(self.files.rows[some]), question, count, len(some))
             best = merged([best, Neighbours(self.files.keys[some[at]], cosines)], count)
         return best
@@ -160,7 +160,3 @@ def _mask(keys: Keys, last_key: int) -> Bools:
     mask = np.zeros(last_key + 1, np.bool_)
     mask[keys] = True
     return mask
-
-
-def _blocks(rows: Keys) -> Iterator[Keys]:
-    return (rows[at : at + BLOCK_ROWS] for at in range(0, len(rows), BLOCK_ROWS))

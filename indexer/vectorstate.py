@@ -101,6 +101,13 @@ def fold_state(folder: Path, snapshot: Snapshot, record: Record | None, at_least
         return VectorState.of(_folded(folder, snapshot, contract, None))
 
 
+def remake_state(folder: Path, snapshot: Snapshot) -> None:
+    """Files of all vectors of the commit, whatever lies there; none for few passages. The caller holds the writer lock. Raises
+    :class:`PassagesError`."""
+    if fold_state(folder, snapshot, None, 1) is None:
+        remove_files(folder)
+
+
 def tag(contract: ModelContract) -> str:
     """Of all that decides the vectors, as in :meth:`ModelContract.same_vectors`."""
     fields = {name: value for name, value in asdict(contract).items() if name not in ("name", "calibration")}
