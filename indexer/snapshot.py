@@ -192,6 +192,21 @@ class Snapshot:
         query = f"SELECT p.key FROM passage p JOIN document d ON d.key = p.document WHERE {condition} ORDER BY p.key"  # noqa: S608
         return _keys(self._db.execute(query, values).fetchall())
 
+    def document_contents(self) -> Iterator[tuple[Any, ...]]:
+        """Of every document, by id: id, title, text, date, media type, and as JSON metadata, pages and headings."""
+        yield from self._db.execute(
+            "SELECT id, title, text, date, media_type, metadata, pages, headings FROM document ORDER BY id"
+        )
+
+    def passage_contents(self) -> Iterator[tuple[Any, ...]]:
+        """Of every passage, by document and place: document, id, ordinal, start, end, language, labels (JSON), the hash of what
+        was encoded, and terms."""
+        yield from self._db.execute(
+            'SELECT d.id, p.id, p.ordinal, p.start, p."end", p.language, p.labels, p.input, t.codes '
+            "FROM document d CROSS JOIN passage p ON p.document = d.key CROSS JOIN term t ON t.passage = p.key "
+            "ORDER BY d.id, p.ordinal"
+        )
+
     def _removed(self, since: int) -> Keys:
         return _keys(self._db.execute("SELECT passage FROM removed WHERE generation > ?", (since,)).fetchall())
 

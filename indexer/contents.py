@@ -1,0 +1,35 @@
+"""What an index holds, as one hash: equal for equal contents, in whatever order and however often they were written.
+
+Of what it is made: the contract, but for the model's name and its calibration; of each document, by id, all but where it lies
+(uri and source: the same folder elsewhere is the same content); of each of its passages, in order, id, offsets, labels,
+language, what the encoder read, and terms. Left out are keys, generations and files, which say how it came about, and vectors
+and token codes, whose last bits depend on the batch that they were encoded in (docs/design.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+
+from indexer.snapshot import Snapshot
+
+
+def content_hash(snapshot: Snapshot) -> str:
+    """The sha256, hexadecimal, of what the commit holds. Reads all texts and terms, one document or passage at a time."""
+    whole = hashlib.sha256(_framed(_contract(snapshot)))
+    for values in snapshot.document_contents():
+        whole.update(_framed([*values[:-3], *map(json.loads, values[-3:])]))
+    for *values, labels, read, terms in snapshot.passage_contents():
+        whole.update(_framed([*values, json.loads(labels), read.hex(), hashlib.sha256(terms).hexdigest()]))
+    return whole.hexdigest()
+
+
+def _contract(snapshot: Snapshot) -> dict[str, object]:
+    fields = asdict(snapshot.contract) if snapshot.contract else {}
+    return {name: value for name, value in fields.items() if name not in ("name", "calibration")}
+
+
+def _framed(value: object) -> bytes:
+    """As one line of JSON, so that nothing can move from one value to the next unnoticed."""
+    return json.dumps(value, sort_keys=True).encode() + b"\n"
