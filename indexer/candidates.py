@@ -154,10 +154,15 @@ class Ranker(NamedTuple):
         """The best keys of each list; tokens alone have none of their own and take both."""
         near, matching = np.empty(0, np.int64), np.empty(0, np.int64)
         if "vector" in self.readings or self.readings == ("tokens",):
-            near = self.vectors.nearest(self.question.tokens.pooled, count, self.allowed).keys
+            near = self.vectors.nearest(self.question.tokens.pooled, count, self.allowed, self.names).keys
         if "words" in self.readings or self.readings == ("tokens",):
-            matching = self.words.matching(self.question.groups, self.question.rarity, count, self.allowed)
+            matching = self.words.matching(self.question.groups, self.question.rarity, count, self.allowed, self.names)
         return near.tolist(), matching.tolist()
+
+    def names(self, keys: Keys) -> list[str]:
+        """The id of each key; "" for one that the commit lacks."""
+        ids = self.snapshot.passage_ids(keys.tolist())
+        return [ids.get(key, "") for key in keys.tolist()]
 
     def _readings(self, found: Candidates) -> tuple[Readings, npt.NDArray[np.bool_], Sequence[Floats | None]]:
         keys = np.fromiter((key for key, *_ in found.named), np.int64, len(found.named))

@@ -119,13 +119,13 @@ class Writer(Snapshot):
         self._db.execute("UPDATE state SET pruned = max(pruned, ?)", (generation,))
         self.pruned = max(self.pruned, generation)
 
-    def prune_languages(self) -> None:
-        """Forget stemmers that made the terms of no passage that is left: questions go through every one that is known."""
-        self._db.execute("DELETE FROM language WHERE name NOT IN (SELECT language FROM passage)")
-
     def delete_document(self, document_id: str) -> bool:
         """Delete a document with its passages; whether there was one."""
         return self._db.execute("DELETE FROM document WHERE id = ?", (document_id,)).rowcount > 0
+
+    def forget_languages(self) -> None:
+        """Forget the stemmers that made no terms of what is still there: questions go through them no more."""
+        self._db.execute("DELETE FROM language WHERE name NOT IN (SELECT language FROM passage)")
 
     def _put_passages(self, document_key: int, document: Document, passages: Sequence[EncodedPassage]) -> None:
         rows = self._db.execute("SELECT id, input, language, key FROM passage WHERE document = ?", (document_key,))

@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 
 from indexer.catalog import CATALOG_FILE, Catalog
 from indexer.encoder import Encoder
-from indexer.files import make_folder, remove_folders, sweep
+from indexer.files import make_folder, sweep
 from indexer.lock import WriterLock
 from indexer.models import DEFAULT_MODEL, ModelContract, ModelError, ModelFiles, locate
 from indexer.records import Counts
@@ -21,7 +21,7 @@ from indexer.schema import CatalogError
 from indexer.snapshot import Snapshot
 from indexer.vectorfiles import VECTORS_FILE, Record
 from indexer.vectors import VectorIndex
-from indexer.vectorstate import VectorState, fold_state, follow_state, trusted_record
+from indexer.vectorstate import VectorState, fold_state, follow_state, remake_state, trusted_record
 from indexer.witness import Witness
 from indexer.words import WORDS_FILE, Words, fold, open_words
 
@@ -197,17 +197,19 @@ class Collection:
         return count
 
     def rebuild_derived(self) -> None:
-        """Make all that is derived anew, from the catalog alone, and forget what deleted passages left in the statistics of
-        words: after that, answers depend on the documents alone, not on how they came. The caller holds the writer lock."""
+        """Make the word index and the files of vectors anew, from the catalog alone: the compaction after which results depend
+        on nothing but what the index holds. The caller holds the writer lock. Raises :class:`PassagesError`."""
         with self.catalog.write() as writer:
-            writer.prune_languages()
-        for name in ("words", "vectors"):
-            (self.folder / f"{name}.json").unlink(missing_ok=True)
-            remove_folders(self.folder, name)
+            writer.forget_languages()
+        with self.catalog.read() as snapshot:
+            words = _follow_words(Words.empty(), snapshot)
+            tag = words_tag(snapshot) if snapshot.contract else None
+            remake_state(self.folder, snapshot)
+        if tag is not None:
+            fold(self.folder, words, tag)
+        self._verified = self._refused = None
         with self._refreshing:
-            self._derived = self._verified = self._refused = None
-        self.fold_words()
-        self.fold_vectors()
+            self._derived = None  # read again by the next view
 
     def check_vectors(self) -> bool:
         """Whether the mapped vectors are what was written; if not, they are read from the catalog from now on, and made again

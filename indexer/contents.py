@@ -1,4 +1,10 @@
-"""What an index holds, as one hash: the same for the same documents, in whatever order and by whatever commits they came."""
+"""What an index holds, as one hash: equal for equal contents, in whatever order and however often they were written.
+
+Of what it is made: the contract, but for the model's name and its calibration; of each document, by id, all but where it lies
+(uri and source: the same folder elsewhere is the same content); of each of its passages, in order, id, offsets, labels,
+language, what the encoder read, and terms. Left out are keys, generations and files, which say how it came about, and vectors
+and token codes, whose last bits depend on the batch that they were encoded in (docs/design.md).
+"""
 
 from __future__ import annotations
 
@@ -9,18 +15,15 @@ from indexer.snapshot import Snapshot
 
 
 def content_hash(snapshot: Snapshot) -> str:
-    """SHA-256, in hexadecimal, over the documents by id (without uri and file: where a document lies is not what it says),
-    their passages, and what made these. Keys, order and files count for nothing, nor do vectors and codes: they follow from
-    the above but for a runtime's rounding. Reads an index and no texts: the catalog keeps a hash of each document.
-    """
-    digest = hashlib.sha256()
-    contract = snapshot.contract
-    digest.update(_line(contract.readings() if contract else None))
-    for row in snapshot.contents():
-        digest.update(_line(row))
-    return digest.hexdigest()
+    """The sha256, hexadecimal, of what the commit holds. Reads all texts and terms, one document or passage at a time."""
+    whole = hashlib.sha256(_framed(snapshot.contract.readings() if snapshot.contract else None))
+    for values in snapshot.document_contents():
+        whole.update(_framed([*values[:-3], *map(json.loads, values[-3:])]))
+    for *values, labels, read, terms in snapshot.passage_contents():
+        whole.update(_framed([*values, json.loads(labels), read.hex(), hashlib.sha256(terms).hexdigest()]))
+    return whole.hexdigest()
 
 
-def _line(values: object) -> bytes:
-    """Values such that no two rows are confused: JSON, a line each."""
-    return json.dumps(values).encode() + b"\n"
+def _framed(value: object) -> bytes:
+    """As one line of JSON, so that nothing can move from one value to the next unnoticed."""
+    return json.dumps(value, sort_keys=True).encode() + b"\n"

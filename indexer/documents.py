@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from indexer.errors import UnreadableError
+from indexer.files import file_hash
 from indexer.formats import FORMATS, JSON_LINES, Content, Heading, decode
 
 __all__ = [
@@ -76,10 +77,10 @@ def content_hash(path: Path) -> str:
     Raises `OSError` if the file cannot be read.
     """
     # Digests of 32 bytes each are hashed again, so that no bytes can move from the file to its sidecar unnoticed.
-    outer = hashlib.sha256(_digest(path))
+    outer = hashlib.sha256(bytes.fromhex(file_hash(path)))
     companion = sidecar(path)
     if path.suffix.lower() not in JSON_LINES and companion.is_file():
-        outer.update(_digest(companion))
+        outer.update(bytes.fromhex(file_hash(companion)))
     return outer.hexdigest()
 
 
@@ -287,11 +288,6 @@ def _all_bytes(file: BinaryIO) -> bytes:
     if not data:
         raise UnreadableError("is empty (0 bytes)")
     return data
-
-
-def _digest(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _reason(error: BaseException) -> str:

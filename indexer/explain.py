@@ -132,12 +132,12 @@ def _ranks(session: Session, row: Scored) -> Ranks:
     """The place of a passage in each whole list, among those that filter and phrases leave."""
     ranker, key = session.ranker, row.candidate.key
     groups, rarity = session.question.groups, session.question.rarity
-    matching = ranker.words.matching(groups, rarity, max(ranker.words.passages, 1), ranker.allowed)
+    matching = ranker.words.matching(groups, rarity, max(ranker.words.passages, 1), ranker.allowed, ranker.names)
     return Ranks(_vector_rank(ranker.vectors, session, key), _place(matching, key))
 
 
 def _vector_rank(vectors: VectorIndex, session: Session, key: int) -> int | None:
-    near = vectors.nearest(session.question.tokens.pooled, max(len(vectors), 1), session.ranker.allowed)
+    near = vectors.nearest(session.question.tokens.pooled, max(len(vectors), 1), session.ranker.allowed, session.ranker.names)
     return _place(near.keys, key)
 
 

@@ -5,15 +5,16 @@ Measured against other structures in docs/design.md, "Vectors".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from indexer.quantised import halves
-from indexer.vectorfiles import BLOCK_ROWS, Block, Record, VectorFiles, open_files, read_record, whole, write_files
-from indexer.vectors import ExactIndex, Floats, Keys, Neighbours, best_rows, merged
+from indexer.ties import Names
+from indexer.vectorfiles import BLOCK_ROWS, Block, Record, VectorFiles, in_blocks, open_files, read_record, whole, write_files
+from indexer.vectors import ExactIndex, Floats, Keys, Neighbours, best_rows, cosines_of, merged
 
 Bools = npt.NDArray[np.bool_]
 
@@ -62,24 +63,26 @@ class FastScanIndex:
         """Whether the mapped rows are what was written; reads all of them."""
         return whole(self.files)
 
-    def nearest(self, question: Floats, count: int, allowed: Keys | None = None) -> Neighbours:
+    def nearest(self, question: Floats, count: int, allowed: Keys | None = None, names: Names | None = None) -> Neighbours:
         """See :class:`indexer.vectors.VectorIndex`; of the nearest, some may be missing, but never any of the count."""
         if allowed is None:
-            return merged([self._nearest(question, count), self._tail.nearest(question, count)], count)
+            found = [self._nearest(question, count, names), self._tail.nearest(question, count, None, names)]
+            return merged(found, count, names)
         border = int(np.searchsorted(allowed, self.files.record.last_key, side="right"))
         old, new = allowed[:border], allowed[border:]
-        return merged([self._among(question, count, old), self._tail.nearest(question, count, new)], count)
+        found = [self._among(question, count, old, names), self._tail.nearest(question, count, new, names)]
+        return merged(found, count, names)
 
     def exact_nearest(self, question: Floats, count: int) -> Neighbours:
         """See :class:`indexer.vectors.VectorIndex`."""
-        return merged([self._exactly(question, count, self._every()), self._tail.exact_nearest(question, count)], count)
+        return merged([self._exactly(question, count, self._every(), None), self._tail.exact_nearest(question, count)], count)
 
     def cosines(self, question: Floats, keys: Keys) -> Floats:
         """See :class:`indexer.vectors.VectorIndex`."""
         found = self._tail.cosines(question, keys)
         here = keys <= self.files.record.last_key
         here[here] = self._there[keys[here]]
-        found[here] = _scores(self.files.rows[self._rows_of(keys[here])], question)
+        found[here] = cosines_of(self.files.rows[self._rows_of(keys[here])], question)
         return found
 
     def updated(self, keys: Keys, vectors: npt.NDArray[np.floating], removed: Keys) -> FastScanIndex:
@@ -90,23 +93,24 @@ class FastScanIndex:
             there[gone] = False
         return FastScanIndex(self.files, self._tail.updated(keys, vectors, removed), there)
 
-    def _nearest(self, question: Floats, count: int) -> Neighbours:
+    def _nearest(self, question: Floats, count: int, names: Names | None) -> Neighbours:
         """The nearest in the files."""
-        found = self._scanned(question, count, self._size, self._there if self._size < len(self.files.keys) else None)
+        among = self._there if self._size < len(self.files.keys) else None
+        found = self._scanned(question, count, self._size, among, names)
         if len(found.keys) < min(count, self._size):
-            return self._exactly(question, count, self._every())
+            return self._exactly(question, count, self._every(), names)
         return found
 
-    def _among(self, question: Floats, count: int, allowed: Keys) -> Neighbours:
+    def _among(self, question: Floats, count: int, allowed: Keys, names: Names | None) -> Neighbours:
         """The nearest in the files among ``allowed``, none above the files' last key."""
         if len(allowed) > FEW_SHARE * len(self.files.keys):
             mask = _mask(allowed, self.files.record.last_key) & self._there
-            found = self._scanned(question, count, size := int(mask.sum()), mask)
+            found = self._scanned(question, count, size := int(mask.sum()), mask, names)
             if len(found.keys) == min(count, size):
                 return found
-        return self._exactly(question, count, self._rows_of(allowed[self._there[allowed]]))
+        return self._exactly(question, count, self._rows_of(allowed[self._there[allowed]]), names)
 
-    def _scanned(self, question: Floats, count: int, size: int, among: Bools | None) -> Neighbours:
+    def _scanned(self, question: Floats, count: int, size: int, among: Bools | None, names: Names | None) -> Neighbours:
         """The best of the scan's candidates, of which there can be ``size``. They may be fewer than ``count`` where there are
         more: the scan's sums have 16 bits, and one at their end counts as nothing found."""
         import faiss
@@ -121,15 +125,16 @@ class FastScanIndex:
             parameters = faiss.SearchParametersIVF(sel=selector, nprobe=1)  # type: ignore[call-arg]
         _, keys = self.files.codes.search(question.reshape(1, -1), fetched, params=parameters)
         found = np.sort(keys[0][keys[0] >= 0])
-        cosines = _scores(self.files.rows[self._rows_of(found)], question)
-        return merged([Neighbours(found, cosines)], count)
+        cosines = cosines_of(self.files.rows[self._rows_of(found)], question)
+        return merged([Neighbours(found, cosines)], count, names)
 
-    def _exactly(self, question: Floats, count: int, rows: Keys) -> Neighbours:
+    def _exactly(self, question: Floats, count: int, rows: Keys, names: Names | None) -> Neighbours:
         """The best of these rows (ascending), a block in memory at a time."""
         best = Neighbours(np.empty(0, np.int64), np.empty(0, np.float32))
-        for some in _blocks(rows):
-            cosines, at = best_rows(halves(self.files.rows[some]), question, count, len(some))
-            best = merged([best, Neighbours(self.files.keys[some[at]], cosines)], count)
+        for some in in_blocks(rows, BLOCK_ROWS):
+            _, at = best_rows(halves(self.files.rows[some]), question, count, len(some))
+            cosines = cosines_of(self.files.rows[some[at]], question)
+            best = merged([best, Neighbours(self.files.keys[some[at]], cosines)], count, names)
         return best
 
     def _rows_of(self, keys: Keys) -> Keys:
@@ -146,21 +151,8 @@ def new_record(dimension: int, tag: str, generation: int = 0) -> Record:
     return Record(0, tag, "", generation, 0, 0, dimension, 0, "", "", [])
 
 
-def _scores(rows: npt.NDArray[np.float16], question: Floats) -> Floats:
-    """Cosines float32 [n] of rows float16 [n, d]; the same for equal rows, wherever they stand."""
-    scores = np.full(len(rows), np.nan, np.float32)
-    if len(rows):
-        cosines, at = halves(rows).search(question.reshape(1, -1), len(rows))
-        scores[at[0][at[0] >= 0]] = cosines[0][at[0] >= 0]
-    return scores
-
-
 def _mask(keys: Keys, last_key: int) -> Bools:
     """Of each key from 0 to ``last_key``, whether it is one of ``keys``: a filter of half the keys takes .2 ms in this way."""
     mask = np.zeros(last_key + 1, np.bool_)
     mask[keys] = True
     return mask
-
-
-def _blocks(rows: Keys) -> Iterator[Keys]:
-    return (rows[at : at + BLOCK_ROWS] for at in range(0, len(rows), BLOCK_ROWS))

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
+
+
+def file_hash(path: Path) -> str:
+    """The sha256 of a file's bytes, hexadecimal. Raises :class:`OSError`."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def replace_file(path: Path, text: str) -> None:

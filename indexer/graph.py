@@ -26,6 +26,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from indexer.files import file_hash
 from indexer.models import ModelError, ModelFiles
 from indexer.runtimes import LEAST_COSINE, Batch, Output, accuracy, cores, cpu_flags, lanes
 from indexer.transformer import Description, TorchRuntime, describe, forward, load
@@ -168,7 +169,7 @@ def _key(files: ModelFiles) -> str:
     parts = [str(FORMAT), files.weights, *(f"{name} {version(name)}" for name in _LIBRARIES)]
     for file in sorted(files.folder.rglob("*")):
         if file.suffix in (".json", ".txt", ".model") and file.is_file():
-            parts += [str(file.relative_to(files.folder)), hashlib.sha256(file.read_bytes()).hexdigest()]
+            parts += [str(file.relative_to(files.folder)), file_hash(file)]
     # A processor's products of 16-bit floats decide the precision, and what was measured.
     parts += sorted(cpu_flags() & {"avx512_bf16", "amx_bf16"})
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
@@ -278,11 +279,7 @@ def _sweep(parent: Path) -> None:
 
 def _hashes(place: Path) -> dict[str, str]:
     """Of the files that OpenVINO reads."""
-    found = {}
-    for name in (_GRAPH, _WEIGHTS):
-        with (place / name).open("rb") as stream:
-            found[name] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return found
+    return {name: file_hash(place / name) for name in (_GRAPH, _WEIGHTS)}
 
 
 def _digest(text: str) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from indexer.errors import PassagesError
+from indexer.files import file_hash
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 DEFAULT_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -142,5 +143,4 @@ def _sha256(file: Path) -> str:
 @cache
 def _sha256_once(file: Path, *_stamp: int) -> str:
     """A start asks for the same weights several times; they are read again only if the file has changed."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return file_hash(file)

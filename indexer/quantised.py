@@ -38,12 +38,22 @@ def codes_like(rows: Halves) -> faiss.Index:
     index = faiss.IndexIVFPQFastScan(coarse, dimension, 1, dimension // 2, 4, faiss.METRIC_INNER_PRODUCT, 32)
     index.by_residual = False
     index.pq.cp.min_points_per_centroid = 1  # few rows are no reason for a warning on standard error
-    sample = np.sort(np.random.default_rng(_SEED).permutation(count)[:_TRAINING_ROWS])
+    sample = _sample(rows)
     # It wants at least as many rows as centroids; repeated ones will do.
     with _one_thread():
         index.train(np.resize(rows[sample].astype(np.float32), (max(len(sample), 16), dimension)))
     # As it is read from disk: it then owns the coarse index, which Python owns here.
     return copy(index)
+
+
+def _sample(rows: Halves) -> Keys:
+    """Which rows a code book is made of: chosen and ordered by what they hold, so that their order decides nothing."""
+    factors = np.random.default_rng(_SEED).integers(1 << 63, size=rows.shape[1], dtype=np.uint64) | np.uint64(1)
+    digests = np.empty(len(rows), np.uint64)
+    for at in range(0, len(rows), _TRAINING_ROWS):
+        block = rows[at : at + _TRAINING_ROWS]
+        digests[at : at + len(block)] = (block.view(np.uint16).astype(np.uint64) * factors).sum(axis=1, dtype=np.uint64)
+    return np.argsort(digests, kind="stable")[:_TRAINING_ROWS]
 
 
 def copy(index: faiss.Index) -> faiss.Index:

@@ -225,15 +225,6 @@ class Snapshot:
         )
         return int(self._db.execute(query).fetchone()[0])
 
-    def contents(self) -> Iterator[tuple[str, str, str | None, int | None, int | None, str | None]]:
-        """Id and hash of each document, and id, start, end and labels of each of its passages, by document and reading order;
-        None for the passage of a document that has none."""
-        query = (
-            'SELECT d.id, d.hash, p.id, p.start, p."end", p.labels FROM document d LEFT JOIN passage p ON p.document = d.key '
-            "ORDER BY d.id, p.ordinal"
-        )
-        yield from self._db.execute(query)
-
     def document(self, document_id: str) -> Document | None:
         """The document of an id, or None."""
         row = self._db.execute(f"SELECT {_DOCUMENT} FROM document d WHERE id = ?", (document_id,)).fetchone()  # noqa: S608
@@ -288,6 +279,21 @@ class Snapshot:
         """Keys of passages whose document ``d`` meets an SQL condition (see ``filters.py``), ascending."""
         query = f"SELECT p.key FROM passage p JOIN document d ON d.key = p.document WHERE {condition} ORDER BY p.key"  # noqa: S608
         return _keys(self._db.execute(query, values).fetchall(), 0)
+
+    def document_contents(self) -> Iterator[tuple[Any, ...]]:
+        """Of every document, by id: id, title, text, date, media type, and as JSON metadata, pages and headings."""
+        yield from self._db.execute(
+            "SELECT id, title, text, date, media_type, metadata, pages, headings FROM document ORDER BY id"
+        )
+
+    def passage_contents(self) -> Iterator[tuple[Any, ...]]:
+        """Of every passage, by document and place: document, id, ordinal, start, end, language, labels (JSON), the hash of what
+        was encoded, and terms."""
+        yield from self._db.execute(
+            'SELECT d.id, p.id, p.ordinal, p.start, p."end", p.language, p.labels, p.input, t.codes '
+            "FROM document d CROSS JOIN passage p ON p.document = d.key CROSS JOIN term t ON t.passage = p.key "
+            "ORDER BY d.id, p.ordinal"
+        )
 
     def _removed(self, since: int) -> Keys:
         return _keys(self._db.execute("SELECT passage FROM removed WHERE generation > ?", (since,)).fetchall(), 0)

@@ -98,14 +98,22 @@ def similarities(codes: Bytes, questions: Floats) -> Floats:
         return np.empty((0, len(questions)), np.float32)
     bits = codes.shape[1] * 8
     wanted = np.zeros((bits, len(questions)), np.float32)
-    wanted[: questions.shape[1]] = questions.T / np.sqrt(questions.shape[1])
+    wanted[: questions.shape[1]] = _in_steps(questions.T)
     found = np.empty((len(codes), len(questions)), np.float32)
     decoded = np.empty((_BLOCK * codes.shape[1], 8), np.float32)
     for at in range(0, len(codes), _BLOCK):
         block = codes[at : at + _BLOCK].reshape(-1)
         np.take(_SIGNS, block, axis=0, out=decoded[: len(block)], mode="clip")  # "clip" skips the check of bounds
         np.matmul(decoded[: len(block)].reshape(-1, bits), wanted, out=found[at : at + _BLOCK])
+    found /= np.float32(np.sqrt(questions.shape[1]))
     return found
+
+
+def _in_steps(questions: Floats) -> Floats:
+    """Vectors of unit length [d, m] in steps so wide (2^-18 for 384 dimensions) that every partial sum of their values, with
+    whatever signs, is exact in 32 bits: so a token's product is the same in whatever block, and place of it, it is computed."""
+    steps = np.float32(2.0 ** (23 - np.ceil(np.log2(len(questions)) / 2)))
+    return np.asarray(np.rint(questions * steps) / steps, np.float32)
 
 
 def joined(codes: Sequence[bytes], places: Sequence[bytes], norms: Sequence[bytes]) -> TokenBlock:
@@ -126,7 +134,8 @@ def signals(question: QuestionTokens, passages: TokenBlock) -> TokenSignals:
     found = similarities(passages.codes, np.vstack([question.vectors, question.pooled]))
     if len(there):
         firsts = (np.cumsum(passages.lengths) - passages.lengths)[there]
-        maxsim[there] = np.maximum.reduceat(found[:, :-1], firsts) @ question.weights
+        closest = np.maximum.reduceat(found[:, :-1], firsts).astype(np.float64)
+        maxsim[there] = np.einsum("nm,m->n", closest, question.weights.astype(np.float64))
         sentence[there] = _nearest_sentence(found[:, -1], firsts, passages)
     return TokenSignals(maxsim, sentence, found[:, :-1])
 

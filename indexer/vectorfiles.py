@@ -14,7 +14,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+Rows = TypeVar("Rows", Keys, Halves)
 Block = tuple[Keys, Halves]  # keys int64 [n], ascending, and their vectors float16 [n, d]
 
 FORMAT = 1
@@ -105,7 +106,7 @@ def open_files(folder: Path, record: Record) -> VectorFiles | None:
 
 def whole(files: VectorFiles) -> bool:
     """Whether every row is what was written; reads all of them."""
-    return all(_digest(rows) == known for rows, known in zip(_pieces(files.rows), files.record.row_hashes, strict=True))
+    return all(_digest(rows) == known for rows, known in zip(in_blocks(files.rows), files.record.row_hashes, strict=True))
 
 
 def write_files(
@@ -156,13 +157,13 @@ def _write(place: Path, blocks: Iterable[Block], record: Record, before: VectorF
         quantised.add(index, keys[at : at + BLOCK_ROWS], rows[at : at + BLOCK_ROWS])
     return record._replace(
         format=FORMAT, place=place.name, last_key=int(keys[-1]) if count else 0, rows=count, trained=trained,
-        codes_hash=_write_codes(place, index), keys_hash=_digest(keys), row_hashes=[_digest(some) for some in _pieces(rows)],
+        codes_hash=_write_codes(place, index), keys_hash=_digest(keys), row_hashes=[_digest(some) for some in in_blocks(rows)],
     )  # fmt: skip
 
 
 def _kept(files: VectorFiles, removed: Keys) -> Iterator[Block]:
     """The rows less those of ``removed``; a damaged one must not be copied into files that count as whole."""
-    for number, rows in enumerate(_pieces(files.rows)):
+    for number, rows in enumerate(in_blocks(files.rows)):
         if _digest(rows) != files.record.row_hashes[number]:
             raise VectorFilesError(f"rows from {number * BLOCK_ROWS} on have changed")
         keys = files.keys[number * BLOCK_ROWS :][: len(rows)]
@@ -225,8 +226,9 @@ def _check_lengths(place: Path, record: Record) -> None:
             raise VectorFilesError(f"{name} has another length than was written")
 
 
-def _pieces(rows: Halves) -> Iterator[Halves]:
-    return (rows[at : at + BLOCK_ROWS] for at in range(0, len(rows), BLOCK_ROWS))
+def in_blocks(rows: Rows, size: int = BLOCK_ROWS) -> Iterator[Rows]:
+    """The rows of an array, ``size`` at a time."""
+    return (rows[at : at + size] for at in range(0, len(rows), size))
 
 
 def _digest(values: npt.NDArray[np.generic]) -> str:

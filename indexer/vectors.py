@@ -13,11 +13,17 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from indexer.ties import Names, best
+
 if TYPE_CHECKING:
     import faiss
 
 Keys = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
+
+
+# FAISS' sums of equal rows differ by so much at most, by where these lie in memory.
+_NOISE = 2e-6
 
 
 class Neighbours(NamedTuple):
@@ -36,8 +42,9 @@ class VectorIndex(Protocol):
 
     def __len__(self) -> int: ...
 
-    def nearest(self, question: Floats, count: int, allowed: Keys | None = None) -> Neighbours:
-        """The ``count`` keys whose vectors have the greatest cosine with ``question`` float32 [d].
+    def nearest(self, question: Floats, count: int, allowed: Keys | None = None, names: Names | None = None) -> Neighbours:
+        """The ``count`` keys whose vectors have the greatest cosine with ``question`` float32 [d], ties by name (without
+        ``names``: by key).
 
         ``allowed`` (ascending) restricts the search to these keys; none outside is returned and none inside is missed.
         """
@@ -73,9 +80,9 @@ class ExactIndex:
     def __len__(self) -> int:
         return self._count
 
-    def nearest(self, question: Floats, count: int, allowed: Keys | None = None) -> Neighbours:
+    def nearest(self, question: Floats, count: int, allowed: Keys | None = None, names: Names | None = None) -> Neighbours:
         """See :class:`VectorIndex`."""
-        return merged([_nearest(segment, question, count, allowed) for segment in self._segments], count)
+        return merged([_nearest(segment, question, count, allowed) for segment in self._segments], count, names)
 
     def exact_nearest(self, question: Floats, count: int) -> Neighbours:
         """See :class:`VectorIndex`."""
@@ -88,7 +95,7 @@ class ExactIndex:
             rows = np.minimum(np.searchsorted(segment.keys, keys), len(segment.keys) - 1)
             here = (segment.keys[rows] == keys) & segment.alive[rows]
             if here.any():
-                found[here] = segment.rows.reconstruct_batch(rows[here]) @ question
+                found[here] = cosines_of(segment.rows.reconstruct_batch(rows[here]), question)
         return found
 
     def updated(self, keys: Keys, vectors: npt.NDArray[np.floating], removed: Keys) -> ExactIndex:
@@ -122,8 +129,8 @@ def _nearest(segment: _Segment, question: Floats, count: int, allowed: Keys | No
         # FAISS' stubs describe the C++ signatures; its Python wrappers take an array and keywords.
         selector = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))  # type: ignore[call-arg, arg-type]
         parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
-    cosines, rows = best_rows(segment.rows, question, count, within, parameters)
-    return Neighbours(segment.keys[rows], cosines)
+    _, rows = best_rows(segment.rows, question, count, within, parameters)
+    return Neighbours(segment.keys[rows], cosines_of(segment.rows.reconstruct_batch(rows), question))
 
 
 def best_rows(
@@ -136,14 +143,19 @@ def best_rows(
     fetched = min(count + 1, within)
     while True:
         cosines, rows = index.search(question.reshape(1, -1), fetched, params=parameters)
-        if fetched == within or cosines[0, -1] < cosines[0, count - 1]:
+        if fetched == within or cosines[0, -1] < cosines[0, count - 1] - _NOISE:
             return cosines[0], rows[0]
         fetched = min(2 * fetched, within)
 
 
-def merged(found: Sequence[Neighbours], count: int) -> Neighbours:
+def cosines_of(rows: npt.NDArray[np.floating], question: Floats) -> Floats:
+    """Inner products float32 [n] of rows [n, d]: summed in 64 bits, so that equal rows have equal ones wherever they lie."""
+    return np.asarray(np.einsum("nd,d->n", rows.astype(np.float64), question.astype(np.float64)), np.float32)
+
+
+def merged(found: Sequence[Neighbours], count: int, names: Names | None = None) -> Neighbours:
     """The ``count`` best of several lists."""
     keys = np.concatenate([one.keys for one in found] or [np.empty(0, np.int64)])
     cosines = np.concatenate([one.cosines for one in found] or [np.empty(0, np.float32)])
-    order = np.lexsort((keys, -cosines))[:count]
+    order = best(keys, cosines, count, names)
     return Neighbours(keys[order], cosines[order])

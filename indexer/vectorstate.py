@@ -114,6 +114,13 @@ def _fitting(folder: Path, snapshot: Snapshot) -> Record | None:
     return record if record and snapshot.pruned <= record.generation <= snapshot.generation else None
 
 
+def remake_state(folder: Path, snapshot: Snapshot) -> None:
+    """Files of all vectors of the commit, whatever lies there; none for few passages. The caller holds the writer lock. Raises
+    :class:`PassagesError`."""
+    if fold_state(folder, snapshot, None, 1) is None:
+        remove_files(folder)
+
+
 def _is_due(record: Record | None, snapshot: Snapshot, at_least: int) -> bool:
     if record is None:
         return snapshot.count_above(0, FILES_PASSAGES) == FILES_PASSAGES

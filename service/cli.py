@@ -131,7 +131,13 @@ def serve(
 
 
 @app.command(epilog="Example: passages status --json")
-def status(index: IndexOption = None, as_json: JsonOption = False) -> None:
+def status(
+    index: IndexOption = None,
+    with_hash: Annotated[
+        bool, typer.Option("--hash", help="Also the hash of all that it holds: equal for equal contents. Reads all of it.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """What the index holds, what it was made with, and what could not be read."""
     settings = _settings(index=index)
     from dataclasses import asdict
@@ -141,18 +147,20 @@ def status(index: IndexOption = None, as_json: JsonOption = False) -> None:
 
     with Collection(settings.index).catalog.read() as snapshot:
         counts, contract = snapshot.counts(), snapshot.contract
+        digest = content_hash(snapshot) if with_hash else None
         failed = [(source.path, *one) for source in snapshot.sources() for one in source.failures]
         record = {
             "index": str(settings.index),
             "generation": snapshot.generation,
             **counts._asdict(),
-            "content_hash": content_hash(snapshot),
+            **({"content_hash": digest} if digest else {}),
             "model": asdict(contract) if contract else None,
             "failed": [{"path": path, "record": record, "reason": reason} for path, record, reason in failed],
         }
     lines = [
         f"{settings.index}: {counts.documents:,} documents, {counts.passages:,} passages, {counts.characters:,} characters",
         f"made with {contract.name} ({contract.dimension} dimensions)" if contract else "nothing indexed yet",
+        *([f"content hash {digest}"] if digest else []),
         *(_failure(*one) for one in failed),
     ]
     _print(record, as_json, "\n".join(lines))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from indexer.collection import Collection, View
+from indexer.ties import Names
 from indexer.vectors import ExactIndex, Floats, Keys, Neighbours
 from service import recall
 from service.recall import LiveRecall, Recall
@@ -16,8 +17,8 @@ class Forgetful(ExactIndex):
 
     exact = False
 
-    def nearest(self, question: Floats, count: int, allowed: Keys | None = None) -> Neighbours:
-        found = super().nearest(question, count + 1, allowed)
+    def nearest(self, question: Floats, count: int, allowed: Keys | None = None, names: Names | None = None) -> Neighbours:
+        found = super().nearest(question, count + 1, allowed, names)
         return Neighbours(found.keys[1:], found.cosines[1:])
 
     def exact_nearest(self, question: Floats, count: int) -> Neighbours:
