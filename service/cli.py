@@ -60,6 +60,7 @@ def index(
         raise typer.BadParameter("name what to index, such as: passages index ~/papers; or give --reindex alone")
     from indexer.collection import Collection
     from indexer.models import locate
+    from indexer.extraction import DEFAULT_LIMITS
     from indexer.sync import Sync
 
     locate(settings.model)  # before a folder is made for nothing
@@ -70,7 +71,8 @@ def index(
         return
     collection.check_model()
     with _progress(quiet=as_json) as report:
-        sync = Sync(collection, report)
+        limits = DEFAULT_LIMITS._replace(seconds=settings.extraction_timeout_s, file=settings.file_mb << 20)
+        sync = Sync(collection, report, limits)
         try:
             sync.run(paths or [])
             interrupted = False

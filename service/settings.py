@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     )
     queue: int = Field(64, ge=0, description="requests that may wait for their turn; more are told to come again")
     deadline_ms: int = Field(10_000, ge=1, description="milliseconds that a request may take, waiting included")
+    extraction_timeout_s: float = Field(60.0, gt=0, description="seconds that reading one file may take, by the clock")
+    file_mb: int = Field(200, ge=1, description="the largest file that is read, in MiB; a larger one is reported")
     data: Path = Field(Path("../shared/data"), description="judged question sets, for tests and measurements only")
 
     @classmethod
