@@ -9,7 +9,7 @@ export HF_HUB_OFFLINE := 1
 TESTS ?= -m "not slow"
 DOCS ?=
 
-.PHONY: serve test lint bench bench-speed peers clean
+.PHONY: serve test test-fuzz lint bench bench-speed peers clean
 
 serve: $(VENV)/.installed
 ifneq ($(DOCS),)
@@ -19,6 +19,11 @@ endif
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(TESTS)
+
+# Bad input of every kind, in large numbers: half an hour. What was tried is kept beside the other results.
+test-fuzz: $(VENV)/.installed-dev
+	FUZZ_RESULTS=eval/results/$$(date +%F)-fuzz.json $(BIN)/python -m pytest --timeout 3600 \
+		tests/test_bad_questions.py tests/test_extraction.py tests/test_openapi.py
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check

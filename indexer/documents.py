@@ -168,7 +168,9 @@ def _record_text(record: Mapping[str, Any]) -> str:
     if not text.strip():
         raise UnreadableError('its "text" is empty')
     if len(text) > LONGEST_TEXT:
-        raise UnreadableError(f'its "text" has {len(text):,} characters, more than the {LONGEST_TEXT:,} of one document; divide it')
+        raise UnreadableError(
+            f'its "text" has {len(text):,} characters, more than the {LONGEST_TEXT:,} of one document; divide it'
+        )
     return text
 
 
@@ -282,7 +284,7 @@ def _read_sidecar(path: Path, root: Path | None) -> Mapping[str, Any]:
     if not companion.is_file():
         return {}
     try:
-        with open_input(companion, root, SIDECAR_BYTES) as file:
+        with open_input(companion, root, SIDECAR_BYTES, advice="") as file:
             fields = _parse_json(decode(read_whole(file)).encode())
         _check_sidecar(fields)
     except UnreadableError as error:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
 from multiprocessing.reduction import recv_handle, send_handle
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Self
+from typing import Any, BinaryIO, NamedTuple, Self
 
 from indexer.errors import UnreadableError
 from indexer.formats import FORMATS, LONGEST_TEXT, Content, Heading
@@ -95,7 +95,10 @@ class _Child:
         self._connection, theirs = Pipe()
         # Nothing of the working folder is imported (-P), which holds documents of anybody; this package is, wherever it lies.
         start = "import sys; sys.path.insert(0, sys.argv.pop(1)); from indexer.extraction import main; main(*sys.argv[1:])"
-        place, told = str(Path(__file__).resolve().parent.parent), [str(theirs.fileno()), str(limits.memory), str(limits.seconds)]
+        place, told = (
+            str(Path(__file__).resolve().parent.parent),
+            [str(theirs.fileno()), str(limits.memory), str(limits.seconds)],
+        )
         command = [sys.executable, "-P", "-c", start, place, *told]
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603
@@ -105,7 +108,7 @@ class _Child:
         self.pid = self._process.pid
         self._ready = False
 
-    def ask(self, suffix: str, file: BinaryIO, seconds: float) -> dict[str, object]:
+    def ask(self, suffix: str, file: BinaryIO, seconds: float) -> dict[str, Any]:
         """The child's reply. Raises `EOFError` or `OSError` if it ended, `AgainError` if it took too long."""
         if not self._ready:
             self._wait(_START_S)
@@ -114,7 +117,7 @@ class _Child:
         self._connection.send_bytes(suffix.encode())
         send_handle(self._connection, file.fileno(), self.pid)
         self._wait(seconds)
-        reply: dict[str, object] = json.loads(self._connection.recv_bytes(_LONGEST_REPLY).decode("utf-8", "surrogatepass"))
+        reply: dict[str, Any] = json.loads(self._connection.recv_bytes(_LONGEST_REPLY).decode("utf-8", "surrogatepass"))
         return reply
 
     def how_it_ended(self) -> str:
@@ -148,14 +151,14 @@ def bounded(content: Content) -> Content:
     return content
 
 
-def _content(reply: dict[str, object]) -> Content:
+def _content(reply: dict[str, Any]) -> Content:
     if reason := reply.get("reason"):
         raise (AgainError if reply.get("again") else UnreadableError)(str(reason))
-    text, title, date, metadata, pages, headings = reply["content"]  # type: ignore[misc, has-type]
+    text, title, date, metadata, pages, headings = reply["content"]
     return Content(text, title, date, metadata, tuple(pages), tuple(Heading(*one) for one in headings))
 
 
-def _reply(suffix: str, file: BinaryIO, memory: int) -> dict[str, object]:
+def _reply(suffix: str, file: BinaryIO, memory: int) -> dict[str, Any]:
     from indexer.documents import reason_of
 
     try:

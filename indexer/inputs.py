@@ -9,6 +9,7 @@ import errno
 import os
 import stat
 import sys
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,7 +24,9 @@ class AgainError(UnreadableError):
     """What may pass without a change of the file: it is tried again at the next run."""
 
 
-def open_input(path: Path, root: Path | None = None, largest: int = FILE_MIB * MIB) -> BinaryIO:
+def open_input(
+    path: Path, root: Path | None = None, largest: int = FILE_MIB * MIB, advice: str = ", or raise PASSAGES_FILE_MB"
+) -> BufferedReader:
     """The file, open. If ``root`` is given, a path that leads out of it by links is refused.
 
     Raises `OSError`, and `UnreadableError` for what is no regular file, lies elsewhere, or has more than ``largest`` bytes.
@@ -37,11 +40,12 @@ def open_input(path: Path, root: Path | None = None, largest: int = FILE_MIB * M
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
             raise UnreadableError("is no regular file but a pipe, socket or device; only files are read")
         if root is not None and not _lies_below(file, path, root):
-            raise UnreadableError("is a link out of the folder that is indexed; put the file itself there, or name its own path")
+            raise UnreadableError(
+                "is a link out of the folder that is indexed; put the file itself there, or name its own path"
+            )
         if status.st_size > largest:
             raise AgainError(
-                f"has {status.st_size / MIB:,.1f} MiB, more than the {largest / MIB:,.1f} MiB that are read of a file; "
-                "divide it" + (", or raise PASSAGES_FILE_MB" if largest != SIDECAR_BYTES else "")
+                f"has {status.st_size / MIB:,.1f} MiB, more than the {largest / MIB:,.1f} MiB that are read; divide it{advice}"
             )
     except BaseException:
         file.close()

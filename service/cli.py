@@ -59,8 +59,8 @@ def index(
     if bool(paths) == reindex:
         raise typer.BadParameter("name what to index, such as: passages index ~/papers; or give --reindex alone")
     from indexer.collection import Collection
-    from indexer.models import locate
     from indexer.extraction import DEFAULT_LIMITS
+    from indexer.models import locate
     from indexer.sync import Sync
 
     locate(settings.model)  # before a folder is made for nothing
