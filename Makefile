@@ -9,7 +9,7 @@ export HF_HUB_OFFLINE := 1
 TESTS ?= -m "not slow"
 DOCS ?=
 
-.PHONY: serve test test-crash test-soak test-load lint bench bench-speed peers clean
+.PHONY: serve test test-crash test-fuzz test-soak test-load lint bench bench-speed peers clean
 
 serve: $(VENV)/.installed
 ifneq ($(DOCS),)
@@ -29,9 +29,15 @@ test-soak: $(VENV)/.installed-dev
 LOAD_SECONDS ?= 300
 test-load: $(VENV)/.installed-dev
 	$(BIN)/python -m eval overload "$${PASSAGES_DATA:-../shared/data}/squad-dev" --index build/eval/squad-dev --seconds $(LOAD_SECONDS)
+
 # Kills at every call that reaches the disk, power cuts, full and failing disks: an hour on two cores.
 test-crash: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.crash
+
+# Bad input of every kind, in large numbers: half an hour. What was tried is kept beside the other results.
+test-fuzz: $(VENV)/.installed-dev
+	FUZZ_RESULTS=eval/results/$$(date +%F)-fuzz.json $(BIN)/python -m pytest --timeout 3600 \
+		tests/test_bad_questions.py tests/test_extraction.py tests/test_openapi.py
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check

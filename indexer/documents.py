@@ -16,11 +16,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from indexer.errors import UnreadableError
-from indexer.files import file_hash
-from indexer.formats import FORMATS, JSON_LINES, Content, Heading, decode
+from indexer.formats import FORMATS, JSON_LINES, LONGEST_TEXT, Content, Heading, decode
+from indexer.inputs import FILE_MIB, MIB, SIDECAR_BYTES, AgainError, open_input, read_whole
+
+if TYPE_CHECKING:
+    from indexer.extraction import Extractor
 
 __all__ = [
     "Document",
@@ -30,11 +33,13 @@ __all__ = [
     "document_from_record",
     "is_supported",
     "read_documents",
+    "reason_of",
     "sidecar",
 ]
 
 SIDECAR_SUFFIX = ".meta.json"
 DEEPEST = 50  # levels of metadata
+LINE_BYTES = 16 * MIB  # of a JSON-lines file; small JSON can become twenty times its size in memory
 PARTIAL_DATE = re.compile(r"\d{4}(-(0[1-9]|1[0-2]))?")
 
 
@@ -54,10 +59,12 @@ class Document:
 
 
 class Unreadable(NamedTuple):
-    """What could not be read: a file (`source` is "") or a record ("line 17"); `reason` is fit for a user."""
+    """What could not be read: a file (`source` is "") or a record ("line 17"); `reason` is fit for a user.
+    `again`: it may pass without a change of the file, so it is worth another try."""
 
     source: str
     reason: str
+    again: bool = False
 
 
 def is_supported(path: Path) -> bool:
@@ -71,26 +78,35 @@ def sidecar(path: Path) -> Path:
     return path.with_name(path.name + SIDECAR_SUFFIX)
 
 
-def content_hash(path: Path) -> str:
+def content_hash(path: Path, root: Path | None = None, largest: int = FILE_MIB * MIB) -> str:
     """Return the sha256, in hex, of all that `read_documents` reads: the file's bytes and, if it has one, its sidecar's.
 
-    Raises `OSError` if the file cannot be read.
+    Raises `OSError` if the file cannot be read, `UnreadableError` if it may not (see :func:`indexer.inputs.open_input`).
     """
     # Digests of 32 bytes each are hashed again, so that no bytes can move from the file to its sidecar unnoticed.
-    outer = hashlib.sha256(bytes.fromhex(file_hash(path)))
+    with open_input(path, root, largest) as file:
+        outer = hashlib.sha256(hashlib.file_digest(file, "sha256").digest())
     companion = sidecar(path)
     if path.suffix.lower() not in JSON_LINES and companion.is_file():
-        outer.update(bytes.fromhex(file_hash(companion)))
+        with open_input(companion, root, largest) as file:
+            outer.update(hashlib.file_digest(file, "sha256").digest())
     return outer.hexdigest()
 
 
-def read_documents(path: Path, document_id: str) -> Iterator[Document | Unreadable]:
+def read_documents(
+    path: Path, document_id: str, root: Path | None = None, extractor: Extractor | None = None
+) -> Iterator[Document | Unreadable]:
     """Yield the file's document under `document_id`, or, for JSON lines, one document a line under its own id.
 
+    The file and its sidecar must lie below `root`, if that is given. Without an `extractor` it is parsed in this process.
     Never raises for what the file holds; only `MemoryError` and interrupts (`KeyboardInterrupt`, `SystemExit`) get out.
     """
     # Only the producing is guarded: an exception of the code that consumes these documents is not ours to swallow.
-    documents = _json_lines(path) if path.suffix.lower() in JSON_LINES else _whole_file(path, document_id)
+    largest = extractor.limits.file if extractor else FILE_MIB * MIB
+    if path.suffix.lower() in JSON_LINES:
+        documents = _json_lines(path, root, largest)
+    else:
+        documents = _whole_file(path, document_id, root, largest, extractor)
     while True:
         try:
             document = next(documents)
@@ -100,7 +116,7 @@ def read_documents(path: Path, document_id: str) -> Iterator[Document | Unreadab
             raise
         # Native libraries report a panic as a BaseException, which must not stop the other files either.
         except BaseException as error:  # noqa: BLE001, RUF100
-            yield Unreadable("", _reason(error))
+            yield Unreadable("", reason_of(error), isinstance(error, AgainError))
             return
         yield document
 
@@ -151,6 +167,10 @@ def _record_text(record: Mapping[str, Any]) -> str:
         raise UnreadableError(f'its "text" is {_json_name(text)}; a text is a string')
     if not text.strip():
         raise UnreadableError('its "text" is empty')
+    if len(text) > LONGEST_TEXT:
+        raise UnreadableError(
+            f'its "text" has {len(text):,} characters, more than the {LONGEST_TEXT:,} of one document; divide it'
+        )
     return text
 
 
@@ -179,16 +199,18 @@ def _check_storable(value: Any, depth: int = 0) -> None:
             _check_storable(inner, depth + 1)
 
 
-def _json_lines(path: Path) -> Iterator[Document | Unreadable]:
+def _json_lines(path: Path, root: Path | None, largest: int) -> Iterator[Document | Unreadable]:
     first_seen: dict[str, int] = {}  # id -> line
     empty = True
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
+    with open_input(path, root, largest) as lines:
+        for number, line in enumerate(_lines(lines), 1):
             raw = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
             if not raw.strip():
                 continue
             empty = False
             try:
+                if len(raw) > LINE_BYTES:
+                    raise UnreadableError(f"is longer than the {LINE_BYTES // MIB} MiB of one line; divide its document")
                 document = document_from_record(_parse_json(raw))
                 if document.id in first_seen:
                     raise UnreadableError(f'its id "{document.id}" is already that of line {first_seen[document.id]}')
@@ -199,6 +221,15 @@ def _json_lines(path: Path) -> Iterator[Document | Unreadable]:
             yield document
     if empty:
         raise UnreadableError("is empty")
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines; of one that is too long no more than shows that."""
+    while line := file.readline(LINE_BYTES + 1):
+        rest = line
+        while len(rest) > LINE_BYTES and not rest.endswith(b"\n"):
+            rest = file.readline(LINE_BYTES + 1)
+        yield line
 
 
 def _parse_json(raw: bytes) -> Any:
@@ -215,17 +246,18 @@ def _parse_json(raw: bytes) -> Any:
         raise UnreadableError(f"holds a number that is too long [{error}]") from None
 
 
-def _whole_file(path: Path, document_id: str) -> Iterator[Document]:
-    name = FORMATS.get(path.suffix.lower())
-    if name is None:
+def _whole_file(
+    path: Path, document_id: str, root: Path | None, largest: int, extractor: Extractor | None
+) -> Iterator[Document]:
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
         raise UnreadableError(f'has a suffix ("{path.suffix}") of no format that can be read')
-    companion = _read_sidecar(path)
-    with path.open("rb") as file:
-        data = _all_bytes(file)
-    content = name.read(data)
+    companion = _read_sidecar(path, root)
+    with open_input(path, root, largest) as file:
+        content = extractor.content(suffix, file) if extractor else FORMATS[suffix].read(read_whole(file))
     if not content.text.strip():
         raise UnreadableError("holds no text, only white space")
-    yield _document(path, document_id, name.media_type, content, companion)
+    yield _document(path, document_id, FORMATS[suffix].media_type, content, companion)
 
 
 def _document(path: Path, document_id: str, media_type: str, content: Content, companion: Mapping[str, Any]) -> Document:
@@ -247,15 +279,16 @@ def _document(path: Path, document_id: str, media_type: str, content: Content, c
     )
 
 
-def _read_sidecar(path: Path) -> Mapping[str, Any]:
+def _read_sidecar(path: Path, root: Path | None) -> Mapping[str, Any]:
     companion = sidecar(path)
     if not companion.is_file():
         return {}
     try:
-        fields = _parse_json(decode(companion.read_bytes()).encode())
+        with open_input(companion, root, SIDECAR_BYTES, advice="") as file:
+            fields = _parse_json(decode(read_whole(file)).encode())
         _check_sidecar(fields)
     except UnreadableError as error:
-        raise UnreadableError(f"its sidecar {companion.name} cannot be used: it {error}") from None
+        raise type(error)(f"its sidecar {companion.name} cannot be used: it {error}") from None
     return dict(fields)
 
 
@@ -283,14 +316,8 @@ def _iso_date(value: Any) -> str | None:
     return None
 
 
-def _all_bytes(file: BinaryIO) -> bytes:
-    data = file.read()
-    if not data:
-        raise UnreadableError("is empty (0 bytes)")
-    return data
-
-
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
+    """What to tell the user of an error that reading a file raised."""
     match error:
         case UnreadableError():
             return str(error)

@@ -40,6 +40,7 @@ QUESTION_LENGTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256)
 QUESTION_BATCHES = (1, 2, 4, 8, 16)
 _QUESTION_TOKENS = 1024  # a batch of long questions is smaller
 _REMEMBERED = 1024  # questions, each some 25 kB
+_LONG_CHARS = 4000  # some milliseconds of the tokenizer
 
 
 class Encoded(NamedTuple):
@@ -111,7 +112,11 @@ class Encoder:
 
     def token_offsets(self, text: str) -> list[tuple[int, int]]:
         """Each token's start and end in ``text``, in characters, without special tokens."""
-        offsets: list[tuple[int, int]] = self._tokenizer.encode(text, add_special_tokens=False).offsets
+        if len(text) < _LONG_CHARS:
+            offsets: list[tuple[int, int]] = self._tokenizer.encode(text, add_special_tokens=False).offsets
+        else:
+            # Alone, a text is tokenised without letting other threads run, which a search would wait for.
+            offsets = self._tokenizer.encode_batch([text], add_special_tokens=False)[0].offsets
         return offsets
 
     def whole_share(self, text: str) -> float:

@@ -152,6 +152,9 @@ def signature(data: bytes) -> str:
     return next((name for start, name in SIGNATURES if head.startswith(start.lower())), "")
 
 
+LONGEST_TEXT = 20_000_000  # characters of one document: the Bible four times over
+MOST_PARTS = 20_000  # of a container; a book of a thousand chapters and pictures has a tenth of it
+LARGEST_WHOLE = 1 << 30  # bytes of all parts together, unpacked
 LARGEST_PART = 1 << 29  # bytes unpacked; a part of a real document is far smaller, a zip bomb is not
 KINDS = {"word/": "docx", "ppt/": "pptx", "xl/": "xlsx", "META-INF/container.xml": "epub"}  # how a part's name begins
 
@@ -169,10 +172,19 @@ class Container(zipfile.ZipFile):
             if data.startswith(b"PK") or not what:
                 raise UnreadableError(f"is damaged: not a whole {kind} file; copy or download it again") from None
             raise UnreadableError(f"is not a {kind} file but {what}; give it its right suffix") from None
+        self._check_size()
         kinds = [found for start, found in KINDS.items() if any(name.startswith(start) for name in self.namelist())]
         if kind not in kinds:
             other = f"a {kinds[0]} file" if kinds else "another zip container"
             raise UnreadableError(f"is not a {kind} file but {other}; give it its right suffix")
+
+    def _check_size(self) -> None:
+        """By what the parts declare, which the module holds them to: it unpacks no more and compares a checksum."""
+        parts = self.infolist()
+        if len(parts) > MOST_PARTS:
+            raise UnreadableError(f"has {len(parts):,} parts, more than the {MOST_PARTS:,} that are read")
+        if (size := sum(part.file_size for part in parts)) > LARGEST_WHOLE:
+            raise UnreadableError(f"unpacks to {size >> 20:,} MiB, more than the {LARGEST_WHOLE >> 20:,} MiB that are read")
 
     def part(self, name: str) -> bytes:
         """Return a part's bytes, unpacked."""

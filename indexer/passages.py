@@ -7,6 +7,8 @@ inside a passage or inside a label (a heading, speaker line or other one-line la
 from __future__ import annotations
 
 import re
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -25,6 +27,7 @@ CONTEXT_MARGIN = 8
 LABEL_CHARS = 80  # a longer line is a paragraph, whatever it ends with
 LABEL_RUN = 3  # more one-liners in a row are a list, and a list is a passage
 WRAP_CHARS = 160  # no text is hard-wrapped wider than this
+BLOCK_CHARS = 50_000  # are tokenised at once: tokens as Python objects take twenty times the memory of their text
 PASSAGE_CHARS = 4000  # a bound for text that has hardly any tokens (one word of a megabyte is a single unknown token)
 
 Tokenize = Callable[[str], Sequence[tuple[int, int]]]
@@ -195,28 +198,55 @@ def _forced(text: str, line: Span, after: Span, width: int) -> bool:
 
 
 def _cut(text: str, span: Span, tokenize: Tokenize, room: int) -> list[Span]:
-    tokens = len(tokenize(span.of(text)))
-    if tokens <= room and span.end - span.start <= PASSAGE_CHARS:
+    """Each part of the text is tokenised twice, however long the whole is: here, and once its piece seems to fit."""
+    if span.end - span.start <= PASSAGE_CHARS and len(tokenize(span.of(text))) <= room:
         return [span]
+    starts = _token_starts(text, span, tokenize)
+    pieces = list(_pieces(text, span, starts, room))
+    if pieces == [span]:
+        return pieces
+    # Beside a cut, tokens can be others than they were in the whole: what does not fit by itself is cut again.
+    return [piece for part in pieces for piece in _cut(text, part, tokenize, room)]
+
+
+def _pieces(text: str, span: Span, starts: Sequence[int], room: int) -> Iterator[Span]:
+    """Even pieces that seem to fit; ``starts`` are where tokens of the whole begin, in order."""
+    tokens = bisect_left(starts, span.end) - bisect_left(starts, span.start)
+    if tokens <= room and span.end - span.start <= PASSAGE_CHARS:
+        yield span
+        return
     parts = max(2, -(-tokens // room), -(-(span.end - span.start) // PASSAGE_CHARS))
     # Aim for even pieces: a last piece of one clause would be found by nothing.
     middle = span.start + (span.end - span.start) * (parts // 2) // parts
-    border = _border(text, span, middle, tokenize)
-    halves = (strip(text, span.start, border), strip(text, border, span.end))
-    return [piece for half in halves if half for piece in _cut(text, half, tokenize, room)]
+    border = _border(text, span, middle, starts)
+    for half in (strip(text, span.start, border), strip(text, border, span.end)):
+        if half:
+            yield from _pieces(text, half, starts, room)
 
 
-def _border(text: str, span: Span, middle: int, tokenize: Tokenize) -> int:
+def _token_starts(text: str, span: Span, tokenize: Tokenize) -> array[int]:
+    """Where the tokens of the span begin in ``text``, in order."""
+    starts = array("q")
+    at = span.start
+    while at < span.end:
+        end = min(at + BLOCK_CHARS, span.end)
+        if end < span.end:  # between words, if there is a place
+            end = next((i for i in range(end, end - BLOCK_CHARS // 2, -1) if text[i].isspace()), end)
+        starts.extend(at + start for start, _ in tokenize(text[at:end]))
+        at = end
+    return starts
+
+
+def _border(text: str, span: Span, middle: int, starts: Sequence[int]) -> int:
     """Where to cut near ``middle``: between sentences, else at a clause, a space, a token, anywhere."""
     reach = (span.end - span.start) / 4  # a border outside the middle half makes a sliver
     ends = [sentence.end for sentence in sentences(text, span.start, span.end)][:-1]
     clauses = (match.end() for match in re.finditer(r"[,;:，；：、—–]\s*", span.of(text)))
     spaces = (match.end() for match in re.finditer(r"\s+", span.of(text)))
-    tokens = (start for start, _ in tokenize(span.of(text)))
     for candidates in (ends, (span.start + i for i in clauses), (span.start + i for i in spaces)):
         near = min(candidates, key=lambda at: abs(at - middle), default=None)
         if near is not None and abs(near - middle) <= reach:
             return near
-    inner = (span.start + i for i in tokens if i > 0)
+    inner = starts[bisect_right(starts, span.start) : bisect_left(starts, span.end)]
     near = min(inner, key=lambda at: abs(at - middle), default=None)
     return near if near is not None and abs(near - middle) <= reach else middle

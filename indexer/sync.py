@@ -21,7 +21,8 @@ import pathspec
 from indexer.catalog import Writer, document_hash
 from indexer.collection import Collection
 from indexer.documents import SIDECAR_SUFFIX, Document, Unreadable, content_hash, is_supported, read_documents, sidecar
-from indexer.errors import PassagesError
+from indexer.errors import PassagesError, UnreadableError
+from indexer.extraction import DEFAULT_LIMITS, Extractor, Limits
 from indexer.ingest import Ingest, Step
 from indexer.records import Source
 
@@ -71,6 +72,7 @@ class _File(NamedTuple):
     name: str  # relative to the root that was named
     stamp: str
     size: int
+    root: Path | None = None  # the folder that it must not lead out of
 
 
 @dataclass(slots=True)
@@ -83,8 +85,11 @@ class _Found:
 class Sync:
     """One run over some paths. ``summary`` is true at any moment, also after an interruption."""
 
-    def __init__(self, collection: Collection, report: Callable[[Progress], None] | None = None) -> None:
+    def __init__(
+        self, collection: Collection, report: Callable[[Progress], None] | None = None, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
         self.summary = Summary()
+        self._extractor = Extractor(limits)
         self._collection = collection
         self.progress = Progress()
         self._report = report
@@ -101,7 +106,7 @@ class Sync:
 
     def run(self, paths: Sequence[Path], wait_s: float = 0.0) -> Summary:
         """Bring the collection up to date with ``paths``. Raises :class:`SyncError`, :class:`indexer.lock.LockedError`."""
-        with self._collection.lock.held(wait_s), self._ingest:
+        with self._collection.lock.held(wait_s), self._ingest, self._extractor:
             try:
                 self._run(self._scan(paths))
             finally:
@@ -155,9 +160,12 @@ class Sync:
             self._same(source)
             return
         try:
-            digest = content_hash(file.path)
+            digest = self._content_hash(file)
         except OSError as error:
             self._fail(file, source, f"cannot be read: {error.strerror}")
+            return
+        except UnreadableError as error:
+            self._fail(file, source, str(error))
             return
         if source and source.hash == digest and not retry and not _is_unread(source):
             self._same(source)
@@ -200,8 +208,9 @@ class Sync:
         self._ingest.then(lambda writer: writer.put_source(path, name, "", "", ()))
         failures: list[tuple[str, str]] = []
         seen: set[str] = set()
-        for one in read_documents(file.path, name):
+        for one in read_documents(file.path, name, file.root, self._extractor):
             if isinstance(one, Unreadable):
+                digest = "" if one.again else digest  # without a hash it is tried again the next time
                 failures.append((one.source, one.reason))
             elif reason := self._taken(one.id, path):
                 failures.append((_DOCUMENT + one.id, reason))
@@ -269,9 +278,12 @@ class Sync:
         if file is None or _is_same(source, file):
             return True
         try:
-            return content_hash(file.path) == source.hash
-        except OSError:
+            return self._content_hash(file) == source.hash
+        except (OSError, UnreadableError):
             return True  # what was indexed of it is kept
+
+    def _content_hash(self, file: _File) -> str:
+        return content_hash(file.path, file.root, self._extractor.limits.file)
 
     def _can_have_more(self, source: Source) -> bool:
         """Whether a document of this file that was refused, since its id was another's, can be had now."""
@@ -343,7 +355,7 @@ def _walk(root: Path, found: _Found, summary: Summary) -> Iterator[_File]:
                 summary.skipped[path.suffix.lower() or "no suffix"] += 1
                 continue
             try:
-                yield _look(path, path.relative_to(root).as_posix())
+                yield _look(path, path.relative_to(root).as_posix(), root)
             except OSError as error:
                 if path.is_symlink() or not isinstance(error, FileNotFoundError):  # else it was deleted just now
                     unread(str(path), f"cannot be read: {error.strerror}")
@@ -370,7 +382,7 @@ def _leads_out(path: Path, root: Path) -> bool:
     return path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root)  # Path.resolve() raises on loops
 
 
-def _look(path: Path, name: str) -> _File:
+def _look(path: Path, name: str, root: Path | None = None) -> _File:
     """The file as it is now. Its stamp holds the change time, which no program sets at will, of it and of its sidecar."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
@@ -381,7 +393,7 @@ def _look(path: Path, name: str) -> _File:
     with suppress(OSError):  # there is none, or the name is too long for one
         beside = sidecar(path).stat()
         stamp += [beside.st_size, beside.st_mtime_ns, beside.st_ctime_ns]
-    return _File(path, name, ":".join(map(str, stamp)), status.st_size)
+    return _File(path, name, ":".join(map(str, stamp)), status.st_size, root)
 
 
 def _is_utf8(text: str) -> bool:

@@ -237,6 +237,10 @@ def _add_documents(app: FastAPI) -> None:
         if any(record.pop(name, document_id) != document_id for name in ("_id", "id")):
             raise UnreadableError("the body has another id than the address; leave it out of the body")
         stored = document_from_record(record | {"_id": document_id})
+        if record.get("date") is not None and stored.date is None:
+            raise UnreadableError(
+                'its "date" is no date; write it as 2022-05-11, 2022-05 or 2022, or keep it as metadata of another name'
+            )
         with service.writing() as collection:
             passages = indexer.put(collection, stored)
             with collection.catalog.read() as snapshot:

@@ -65,6 +65,7 @@ def index(
     if bool(paths) == reindex:
         raise typer.BadParameter("name what to index, such as: passages index ~/papers; or give --reindex alone")
     from indexer.collection import Collection
+    from indexer.extraction import DEFAULT_LIMITS
     from indexer.models import locate
     from indexer.sync import Sync
 
@@ -77,7 +78,8 @@ def index(
         return
     collection.check_model()
     with _progress(quiet=as_json) as report:
-        sync = Sync(collection, report)
+        limits = DEFAULT_LIMITS._replace(seconds=settings.extraction_timeout_s, file=settings.file_mb << 20)
+        sync = Sync(collection, report, limits)
         try:
             sync.run(paths or [], _LOCK_S)
             status = 0

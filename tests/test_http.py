@@ -490,3 +490,29 @@ def test_a_question_that_takes_too_long_is_ended(crowded: TestClient, monkeypatc
     monkeypatch.setattr(Encoder, "question", slow)
     assert "ask again" in problem(crowded.post("/v1/search", json={"question": "Who is slow?"}), 503)
     assert 'passages_turned_away_total{reason="deadline"} 1.0' in crowded.get("/metrics").text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        r'{"text": "a\ud800b"}',
+        r'{"text": "a", "title": "\udfff"}',
+        r'{"text": "a", "\ud800": "b"}',
+        r'{"text": "a", "x": "\ud800"}',
+        r'{"text": "a", "x": {"y": ["\ud800"]}}',
+        r'{"text": "a", "x": {"\ud800": 1}}',
+        r'{"text": "a", "date": "\ud800"}',
+        r'{"text": "a", "date": "soon"}',
+        r'{"text": "a", "date": 2022}',
+    ],
+)
+def test_what_is_no_text_or_no_date_is_refused_and_nothing_is_stored(client: TestClient, body: str) -> None:
+    before = client.get("/v1/status").json()["generation"]
+    assert problem(client.put("/v1/documents/half", content=body, headers={"content-type": "application/json"}), 422)
+    assert client.get("/v1/documents/half").status_code == 404
+    assert client.get("/v1/status").json()["generation"] == before
+
+
+@pytest.mark.parametrize("body", [r'{"question": "a\ud800"}', r'{"question": "a", "filter": {"\ud800": ["\udfff"]}}'])
+def test_a_question_with_half_of_a_surrogate_pair_is_refused(client: TestClient, body: str) -> None:
+    assert problem(client.post("/v1/search", content=body, headers={"content-type": "application/json"}), 422)

@@ -1,0 +1,29 @@
+"""How much the fuzzing tests try: a little in CI, much under `make test-fuzz`, which also keeps what they counted."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+LONG = bool(os.environ.get("FUZZ_RESULTS"))  # where the counts go
+
+
+def tries(short: int, long: int) -> int:
+    """How many inputs to try now."""
+    return long if LONG else short
+
+
+def record(name: str, **counts: Any) -> None:
+    """Keep what a long run counted, with its date and commit."""
+    if not LONG:
+        return
+    path = Path(os.environ["FUZZ_RESULTS"])
+    results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"kind": "fuzz"}
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    results |= {"date": datetime.now(UTC).date().isoformat(), "commit": commit, name: counts}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(results, indent=1) + "\n")
