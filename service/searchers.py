@@ -107,9 +107,8 @@ class Searchers:
             if until is not None and time.monotonic() >= until:  # it was ended because it went on for too long
                 raise DeadlineError("the search took too long: ask for less, or again in a moment") from error
             log.exception("a process that searched has ended; another takes its place")
-            return child.ask(
-                (_timed(query, encoding, until), encoding), until
-            )  # once: a question that ends every process must not go on for ever
+            # Once: a question that ends every process must not go on for ever.
+            return child.ask((_timed(query, encoding, until), encoding), until)
         finally:
             self._idle.put(child)
 

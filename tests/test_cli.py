@@ -169,7 +169,7 @@ def test_a_real_server_answers_finds_what_another_process_indexes_and_ends_on_si
     finally:
         server.send_signal(signal.SIGTERM)
         _, errors = server.communicate(timeout=20)
-    assert errors == "ready: questions are answered\n"
+    assert (server.returncode, errors) == (0, "ready: questions are answered\n")
 
 
 def wait_ready(address: str) -> bool:
