@@ -18,8 +18,8 @@ from indexer.snapshot import Snapshot
 def content_hash(snapshot: Snapshot) -> str:
     """The sha256, hexadecimal, of what the commit holds. Reads all texts and terms, one document or passage at a time."""
     whole = hashlib.sha256(_framed(_contract(snapshot)))
-    for values in snapshot.document_contents():
-        whole.update(_framed([*values[:-3], *map(json.loads, values[-3:])]))
+    for *plain, metadata, pages, headings in snapshot.document_contents():
+        whole.update(_framed([*plain, *map(json.loads, (metadata, pages, headings))]))
     for *values, labels, read, terms in snapshot.passage_contents():
         whole.update(_framed([*values, json.loads(labels), read.hex(), hashlib.sha256(terms).hexdigest()]))
     return whole.hexdigest()

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from indexer import quantised
 from indexer.errors import PassagesError
-from indexer.files import fresh_folder, remove_folders, replace_file
+from indexer.files import fresh_folder, remove_folders, replace_file, sealed, unsealed
 from indexer.quantised import Halves
 from indexer.vectors import Keys
 
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 Rows = TypeVar("Rows", Keys, Halves)
 Block = tuple[Keys, Halves]  # keys int64 [n], ascending, and their vectors float16 [n, d]
 
-FORMAT = 1
+FORMAT = 2
 VECTORS_FILE = "vectors.json"
 BLOCK_ROWS = 8192  # of 6 MB at 384 dimensions: what is in memory of a copy
 
@@ -70,7 +70,7 @@ class VectorFiles(NamedTuple):
 def read_record(folder: Path, tag: str) -> Record | None:
     """What the index folder has, if it was made for ``tag`` and its files have their lengths; else None."""
     try:
-        record = Record(**json.loads((folder / VECTORS_FILE).read_text(encoding="utf-8")))
+        record = Record(**json.loads(unsealed((folder / VECTORS_FILE).read_text(encoding="utf-8"))))
         if (record.format, record.tag) != (FORMAT, tag):
             return None
         _check_lengths(folder / record.place, record)
@@ -116,7 +116,7 @@ def write_files(
         place = fresh_folder(folder, "vectors")
         try:
             written = _write(place, blocks, record, before, gone)
-            replace_file(folder / VECTORS_FILE, json.dumps(written._asdict()))
+            replace_file(folder / VECTORS_FILE, sealed(json.dumps(written._asdict())))
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
             raise
