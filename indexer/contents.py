@@ -3,7 +3,7 @@
 Of what it is made: the contract, but for the model's name and its calibration; of each document, by id, all but where it lies
 (uri and source: the same folder elsewhere is the same content); of each of its passages, in order, id, offsets, labels,
 language, what the encoder read, and terms. Left out are keys, generations and files, which say how it came about, and vectors
-and token codes, whose last bits depend on the batch that they were encoded in (docs/design.md).
+and token codes, whose last bits another runtime or processor makes differently (docs/design.md).
 """
 
 from __future__ import annotations
