@@ -3,7 +3,7 @@
 Of what it is made: the contract, but for the model's name and its calibration; of each document, by id, all but where it lies
 (uri and source: the same folder elsewhere is the same content); of each of its passages, in order, id, offsets, labels,
 language, what the encoder read, and terms. Left out are keys, generations and files, which say how it came about, and vectors
-and token codes, whose last bits depend on the batch that they were encoded in (docs/design.md).
+and token codes, whose last bits another runtime or processor makes differently (docs/design.md).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from indexer.snapshot import Snapshot
 def content_hash(snapshot: Snapshot) -> str:
     """The sha256, hexadecimal, of what the commit holds. Reads all texts and terms, one document or passage at a time."""
     whole = hashlib.sha256(_framed(snapshot.contract.readings() if snapshot.contract else None))
-    for values in snapshot.document_contents():
-        whole.update(_framed([*values[:-3], *map(json.loads, values[-3:])]))
+    for *plain, metadata, pages, headings in snapshot.document_contents():
+        whole.update(_framed([*plain, *map(json.loads, (metadata, pages, headings))]))
     for *values, labels, read, terms in snapshot.passage_contents():
         whole.update(_framed([*values, json.loads(labels), read.hex(), hashlib.sha256(terms).hexdigest()]))
     return whole.hexdigest()

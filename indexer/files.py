@@ -17,8 +17,24 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sealed(text: str) -> str:
+    """The text under its sha256, so that a changed one is told: see :func:`unsealed`."""
+    return f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}"
+
+
+def unsealed(content: str) -> str:
+    """The text that was sealed. Raises :class:`ValueError` for anything else."""
+    text = content.partition("\n")[2]
+    if sealed(text) != content:
+        raise ValueError("it is not what was written")
+    return text
+
+
 def replace_file(path: Path, text: str) -> None:
-    """Whole or not at all, also when the machine stops; when this returns it is on the disk."""
+    """Whole or not at all, also when the machine stops; when this returns it is on the disk. A folder that took its place
+    goes."""
+    if path.is_dir():
+        shutil.rmtree(path)
     temporary = path.with_name(path.name + ".new")
     with temporary.open("w", encoding="utf-8") as file:
         file.write(text)
@@ -82,7 +98,7 @@ def sweep(folder: Path, name: str) -> None:
 
 def _named(record: Path) -> Path | None:
     try:
-        return record.with_name(json.loads(record.read_text(encoding="utf-8"))["place"])
+        return record.with_name(json.loads(unsealed(record.read_text(encoding="utf-8")))["place"])
     except (OSError, ValueError, KeyError, TypeError):  # none, or one that is of no use
         return None
 

@@ -26,7 +26,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from indexer.files import file_hash
+from indexer.files import file_hash, sealed, unsealed
 from indexer.models import ModelError, ModelFiles
 from indexer.runtimes import LEAST_COSINE, Batch, Output, accuracy, cores, cpu_flags, lanes
 from indexer.transformer import Description, TorchRuntime, describe, forward, load
@@ -178,9 +178,8 @@ def _key(files: ModelFiles) -> str:
 def _read(place: Path) -> _Kept | None:
     """The entry, if it is there and whole."""
     try:
-        digest, _, text = (place / _RECORD).read_text("utf-8").partition("\n")
-        record = json.loads(text)
-        if digest == _digest(text) and record["sha256"] == _hashes(place):
+        record = json.loads(unsealed((place / _RECORD).read_text("utf-8")))
+        if record["sha256"] == _hashes(place):
             return _Kept(place / _GRAPH, Description(**record["description"]), record["precision"], record["accuracy"])
         log.warning("the model's graph in %s is damaged: it is made again", place)
     except FileNotFoundError:
@@ -200,7 +199,7 @@ def _make(files: ModelFiles, place: Path) -> _Kept:
         precision, measured = _precision(temporary / _GRAPH, TorchRuntime(model), description)
         made = {"precision": precision, "accuracy": measured, "sha256": _hashes(temporary)}
         text = json.dumps({"description": asdict(description), **made})
-        (temporary / _RECORD).write_text(f"{_digest(text)}\n{text}", encoding="utf-8")
+        (temporary / _RECORD).write_text(sealed(text), encoding="utf-8")
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -280,7 +279,3 @@ def _sweep(parent: Path) -> None:
 def _hashes(place: Path) -> dict[str, str]:
     """Of the files that OpenVINO reads."""
     return {name: file_hash(place / name) for name in (_GRAPH, _WEIGHTS)}
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -29,7 +29,7 @@ def codes_like(rows: Halves) -> faiss.Index:
     """An empty index of codes, its code book made for ``rows`` [n, d]. Raises :class:`ValueError` if d is odd."""
     import faiss
 
-    count, dimension = rows.shape
+    dimension = rows.shape[1]
     if dimension % 2:
         raise ValueError(f"{dimension} dimensions cannot be coded two by two")
     coarse = faiss.IndexFlatIP(dimension)

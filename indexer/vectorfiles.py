@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from indexer import quantised
 from indexer.errors import PassagesError
-from indexer.files import fresh_folder, remove_folders, replace_file, sync_folder
+from indexer.files import fresh_folder, remove_folders, replace_file, sealed, sync_folder, unsealed
 from indexer.quantised import Halves
 from indexer.vectors import Keys
 
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 Rows = TypeVar("Rows", Keys, Halves)
 Block = tuple[Keys, Halves]  # keys int64 [n], ascending, and their vectors float16 [n, d]
 
-FORMAT = 1
+FORMAT = 2
 VECTORS_FILE = "vectors.json"
 BLOCK_ROWS = 8192  # of 6 MB at 384 dimensions: what is in memory of a copy
 
@@ -72,7 +72,7 @@ def read_record(folder: Path, tag: str) -> Record | None:
     said = _said(folder)
     while said is not None:
         try:
-            record = Record(**json.loads(said))
+            record = Record(**json.loads(unsealed(said)))
             if (record.format, record.tag) != (FORMAT, tag):
                 return None
             _check_lengths(folder / record.place, record)
@@ -86,9 +86,9 @@ def read_record(folder: Path, tag: str) -> Record | None:
     return None
 
 
-def _said(folder: Path) -> bytes | None:
+def _said(folder: Path) -> str | None:
     try:
-        return (folder / VECTORS_FILE).read_bytes()
+        return (folder / VECTORS_FILE).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
 
@@ -128,7 +128,7 @@ def write_files(
         try:
             written = _write(place, blocks, record, before, gone)
             sync_folder(place)
-            replace_file(folder / VECTORS_FILE, json.dumps(written._asdict()))
+            replace_file(folder / VECTORS_FILE, sealed(json.dumps(written._asdict())))
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
             raise

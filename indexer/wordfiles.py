@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.errors import PassagesError
-from indexer.files import file_hash, fresh_folder, remove_folders, replace_file, sync_folder
+from indexer.files import file_hash, fresh_folder, remove_folders, replace_file, sealed, sync_folder
 from indexer.terms import DIVIDER, Codes
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def write_disk(folder: Path, before: Disk | None, change: Change, facts: Mapping
             passages, terms = _write(place, change)
         record = {**facts, "place": place.name, "passages": passages, "terms": terms, "files": _hashes(place, before)}
         sync_folder(place)  # tantivy syncs its files, but not the name of its last one, meta.json, which is its commit
-        replace_file(folder / WORDS_FILE, json.dumps(record))
+        replace_file(folder / WORDS_FILE, sealed(json.dumps(record)))
     except BaseException as error:
         shutil.rmtree(place, ignore_errors=True)
         if isinstance(error, (ValueError, OSError, WordFilesError)):  # ValueError: tantivy's for everything
@@ -129,7 +129,9 @@ def write_disk(folder: Path, before: Disk | None, change: Change, facts: Mapping
 
 def _share(before: Disk | None, place: Path) -> None:
     """Puts the files of ``before`` into a new folder: tantivy never writes into one but its own lists, which are copied."""
-    for name in before.files if before else ():
+    if before is None:
+        return
+    for name in before.files:
         there, here = before.place / name, place / name
         try:
             if name.endswith(".json"):

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from indexer.files import unsealed
 from indexer.terms import DIVIDER, Codes
 from indexer.ties import Names, best
 from indexer.wordfiles import FORMAT, WORDS_FILE, Change, Disk, open_disk, own_terms, read_record, write_disk
@@ -211,7 +212,7 @@ def open_words(folder: Path, tag: str) -> Words:
     text = _record_text(folder)
     while text:
         try:
-            record = json.loads(text)
+            record = json.loads(unsealed(text))
             if (record["format"], record["tag"]) != (FORMAT, tag):
                 return Words.empty()
             return _opened(folder, record)

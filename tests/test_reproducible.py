@@ -1,4 +1,4 @@
-"""What an index holds decides its results, and nothing of how it came about: order, commits, folds, what was there meanwhile."""
+"""What an index holds decides its results, and nothing of how it came about: order, commits, folds, what was deleted."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_the_same_documents_in_any_order_give_the_same_results_after_compaction(
         plain.rebuild_derived()
     expected = answers(plain)
     for seed in range(3):
-        shuffled = random.Random(seed).sample(DOCUMENTS, len(DOCUMENTS))
+        shuffled = random.Random(seed).sample(DOCUMENTS, len(DOCUMENTS))  # noqa: S311
         with built(tmp_path / str(seed), encoder, shuffled, GONE) as other:
             with other.lock.held(1):
                 other.rebuild_derived()

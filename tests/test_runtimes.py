@@ -12,6 +12,7 @@ import pytest
 
 from indexer import graph
 from indexer.encoder import Encoded, Encoder, PassageInput
+from indexer.files import sealed
 from indexer.models import ModelError, locate
 from indexer.runtimes import KINDS, LEAST_COSINE, Batch, is_here, open_runtime
 from indexer.sentences import sentences
@@ -102,7 +103,7 @@ def test_a_runtime_that_is_not_accurate_is_not_chosen_and_does_not_index(
     shutil.copytree(kept, cache / kept.name)
     record = cache / kept.name / "model.json"
     text = json.dumps(json.loads(record.read_text().split("\n")[1]) | {"accuracy": 0.99})
-    record.write_text(f"{graph._digest(text)}\n{text}")
+    record.write_text(sealed(text))
     monkeypatch.setattr("indexer.runtimes.KINDS", ("openvino", "float32"))
     _, runtime = open_runtime(locate())
     assert runtime.name == "torch float32"
