@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 from indexer.backup import ASIDE, STAGING
 from indexer.catalog import CATALOG_FILE, Catalog, content_hash, document_hash
 from indexer.errors import PassagesError
+from indexer.files import named_folder
 from indexer.lock import LockedError, WriterLock
 from indexer.models import locate
 from indexer.passages import Passage
@@ -21,6 +22,7 @@ from indexer.schema import CatalogError, DamagedError
 from indexer.snapshot import Snapshot
 from indexer.vectorfiles import VECTORS_FILE, open_files, read_record, whole
 from indexer.vectorstate import FILES_PASSAGES, tag
+from indexer.witness import Witness
 from indexer.words import WORDS_FILE, open_words
 
 Severity = Literal["ok", "warning", "error"]
@@ -42,7 +44,7 @@ def examine(folder: Path, model: str) -> Iterator[Finding]:
     for look in (check_writable, check_space, check_lock, check_leftovers):
         yield look(folder)
     try:
-        catalog = Catalog(folder) if (folder / CATALOG_FILE).exists() or folder.is_dir() else None
+        catalog = Catalog(folder) if (folder / CATALOG_FILE).exists() or Witness(folder).known() else None
     except CatalogError as error:
         yield Finding("catalog", "error", str(error), _restore(folder) if isinstance(error, DamagedError) else None)
         return
@@ -105,8 +107,8 @@ def check_lock(folder: Path) -> Finding:
 
 def check_leftovers(folder: Path) -> Finding:
     """What stopped commands left, which only takes room."""
-    kept = {_named(folder, "words"), _named(folder, "vectors")}
-    left = [path for name in ("words", "vectors") for path in folder.glob(f"{name}-*") if path.name not in kept]
+    kept = {named_folder(folder / file) for file in (WORDS_FILE, VECTORS_FILE)}
+    left = [path for name in ("words", "vectors") for path in folder.glob(f"{name}-*") if path not in kept]
     left += [
         path
         for path in (folder / STAGING, *folder.glob(ASIDE + "-*"), *folder.glob("*.new"), *folder.glob("*.partial"))
@@ -215,16 +217,6 @@ def check_removed(snapshot: Snapshot, folder: Path, _: str) -> Finding:
     if count > max(100_000, 2 * snapshot.covered()[0]):
         return Finding("removed", "warning", f"{count:,} removed passages are still remembered", _rebuild(folder))
     return Finding("removed", "ok", f"{count:,} removed passages are remembered, for what follows the catalog")
-
-
-def _named(folder: Path, name: str) -> str:
-    """The folder that a derived structure lies in; "" if there is none."""
-    import json
-
-    try:
-        return str(json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))["place"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
 
 
 def _some(names: list[str]) -> str:

@@ -5,10 +5,17 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import logging
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, TypeVar
+
+Read = TypeVar("Read")
+
+log = logging.getLogger(__name__)
 
 
 def file_hash(path: Path) -> str:
@@ -28,6 +35,32 @@ def unsealed(content: str) -> str:
     if sealed(text) != content:
         raise ValueError("it is not what was written")
     return text
+
+
+def from_record(file: Path, read: Callable[[Any], Read | None]) -> Read | None:
+    """What ``read`` makes of the sealed record in a file, and of what that names; None if it is of no use. It is derived, so
+    whatever is wrong with it, it is made again; but if another process has replaced it meanwhile, and removed what it named,
+    the new one is read."""
+    said = _said(file)
+    while said is not None:
+        try:
+            return read(json.loads(unsealed(said)))
+        except Exception as error:
+            before, said = said, _said(file)
+            if said == before:
+                log.warning("%s, or what it names, cannot be read and will be made again: %s", file, error)
+                return None
+    return None
+
+
+def _said(file: Path) -> str | None:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        log.warning("%s cannot be read and will be made again: %s", file, error)
+        return None
 
 
 def replace_file(path: Path, text: str) -> None:
@@ -90,16 +123,17 @@ def sweep(folder: Path, name: str) -> None:
     """Delete what interrupted writers left: folders ``name``-* that ``name``.json does not name, and files half written. The
     caller is the only writer. What cannot be deleted stays for the next time."""
     record = folder / f"{name}.json"
-    remove_folders(folder, name, _named(record))
+    remove_folders(folder, name, named_folder(record))
     for left in (*folder.glob(f"{record.name}.new"), *folder.glob(f"{name}-*/.tmp*")):  # the latter are tantivy's
         with suppress(OSError):
             left.unlink()
 
 
-def _named(record: Path) -> Path | None:
+def named_folder(record: Path) -> Path | None:
+    """The folder that a record names; None if there is no record, or one that is of no use."""
     try:
         return record.with_name(json.loads(unsealed(record.read_text(encoding="utf-8")))["place"])
-    except (OSError, ValueError, KeyError, TypeError):  # none, or one that is of no use
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 

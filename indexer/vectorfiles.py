@@ -12,16 +12,16 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from indexer import quantised
 from indexer.errors import PassagesError
-from indexer.files import fresh_folder, remove_folders, replace_file, sealed, sync_folder, unsealed
+from indexer.files import fresh_folder, from_record, remove_folders, replace_file, sealed, sync_folder
 from indexer.quantised import Halves
 from indexer.vectors import Keys
 
@@ -69,28 +69,15 @@ class VectorFiles(NamedTuple):
 
 def read_record(folder: Path, tag: str) -> Record | None:
     """What the index folder has, if it was made for ``tag`` and its files have their lengths; else None."""
-    said = _said(folder)
-    while said is not None:
-        try:
-            record = Record(**json.loads(unsealed(said)))
-            if (record.format, record.tag) != (FORMAT, tag):
-                return None
-            _check_lengths(folder / record.place, record)
-        except Exception as error:  # derived: whatever is wrong with it, it is made again
-            before, said = said, _said(folder)
-            if said == before:  # else another process has folded meanwhile, and removed the folder that was named
-                log.warning("the vectors in %s cannot be read and will be made again: %s", folder, error)
-                return None
-        else:
-            return record
-    return None
 
+    def checked(values: Mapping[str, Any]) -> Record | None:
+        record = Record(**values)
+        if (record.format, record.tag) != (FORMAT, tag):
+            return None
+        _check_lengths(folder / record.place, record)
+        return record
 
-def _said(folder: Path) -> str | None:
-    try:
-        return (folder / VECTORS_FILE).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
+    return from_record(folder / VECTORS_FILE, checked)
 
 
 def open_files(folder: Path, record: Record) -> VectorFiles | None:

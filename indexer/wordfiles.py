@@ -77,14 +77,6 @@ class Disk(NamedTuple):
         return np.array(keys, np.int64), np.array([score for score, _ in hits], np.float32)
 
 
-def read_record(folder: Path) -> str:
-    """The text of ``words.json``; "" if there is none."""
-    try:
-        return (folder / WORDS_FILE).read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return ""
-
-
 def open_disk(folder: Path, record: Mapping[str, Any]) -> Disk:
     """The files of a record, checked. Raises whatever is wrong with them, as an :class:`Exception`."""
     import tantivy

@@ -7,7 +7,6 @@ folds.
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -17,10 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from indexer.files import unsealed
+from indexer.files import from_record
 from indexer.terms import DIVIDER, Codes
 from indexer.ties import Names, best
-from indexer.wordfiles import FORMAT, WORDS_FILE, Change, Disk, open_disk, own_terms, read_record, write_disk
+from indexer.wordfiles import FORMAT, WORDS_FILE, Change, Disk, open_disk, own_terms, write_disk
 
 __all__ = ["WORDS_FILE", "Words", "bm25", "fold", "idf", "open_words", "own_terms", "possible"]
 
@@ -209,20 +208,11 @@ class Words(NamedTuple):
 
 def open_words(folder: Path, tag: str) -> Words:
     """What is on disk of the index folder's words, if it was made for ``tag``; else nothing, which costs a rebuild."""
-    text = _record_text(folder)
-    while text:
-        try:
-            record = json.loads(unsealed(text))
-            if (record["format"], record["tag"]) != (FORMAT, tag):
-                return Words.empty()
-            return _opened(folder, record)
-        except Exception as error:  # derived: whatever is wrong with it, it is made anew
-            again = _record_text(folder)
-            if again == text:
-                log.warning("the word index in %s cannot be read and will be made again: %s", folder, error)
-                return Words.empty()
-            text = again  # another process has folded meanwhile, or made it anew and taken the old folder away
-    return Words.empty()
+
+    def opened(record: Mapping[str, Any]) -> Words | None:
+        return _opened(folder, record) if (record["format"], record["tag"]) == (FORMAT, tag) else None
+
+    return from_record(folder / WORDS_FILE, opened) or Words.empty()
 
 
 def fold(folder: Path, words: Words, tag: str) -> Words:
@@ -236,14 +226,6 @@ def fold(folder: Path, words: Words, tag: str) -> Words:
 def _opened(folder: Path, record: Mapping[str, Any]) -> Words:
     disk = open_disk(folder, record)
     return Words.empty()._replace(disk=disk, generation=record["generation"], last_key=record["last_key"])
-
-
-def _record_text(folder: Path) -> str:
-    try:
-        return read_record(folder)
-    except OSError as error:
-        log.warning("the word index in %s cannot be read and will be made again: %s", folder, error)
-        return ""
 
 
 def _weights(groups: Sequence[Sequence[int]], rarity: Floats) -> dict[int, float]:

@@ -27,6 +27,7 @@ from indexer import ingest, vectorfiles, vectorstate, words
 from indexer.collection import Collection
 from indexer.documents import Document
 from indexer.encoder import Encoder
+from indexer.files import sealed, unsealed
 from indexer.ingest import Ingest, fold, put, reindex, remove
 from indexer.search import Query, search
 from indexer.vectorfiles import read_record, write_files
@@ -178,14 +179,14 @@ def test_words_that_another_process_made_anew_while_they_were_opened_are_opened_
 ) -> None:
     with filled.lock.held(1):
         filled.fold_words()
-    label = json.loads((filled.folder / "words.json").read_text())["tag"]
+    label = json.loads(unsealed((filled.folder / "words.json").read_text()))["tag"]
     opened = words._opened
 
-    def made_anew(place: Path, record: dict[str, object]) -> words.Words:
+    def made_anew(folder: Path, record: dict[str, str]) -> words.Words:
         monkeypatch.setattr(words, "_opened", opened)
-        shutil.move(place, place.with_name("words-77"))  # what another process' fold of all passages looks like from here
-        (filled.folder / "words.json").write_text(json.dumps(record | {"place": "words-77"}))
-        return opened(place, record)
+        shutil.move(folder / record["place"], folder / "words-77")  # what another process' fold looks like from here
+        (folder / "words.json").write_text(sealed(json.dumps(record | {"place": "words-77"})))
+        return opened(folder, record)
 
     monkeypatch.setattr(words, "_opened", made_anew)
     found = open_words(filled.folder, label)

@@ -21,9 +21,11 @@ import numpy as np
 
 from indexer.catalog import CATALOG_FILE
 from indexer.collection import Collection, View
+from indexer.doctor import examine
 from indexer.documents import document_from_record
 from indexer.encoder import Encoder
 from indexer.errors import PassagesError
+from indexer.files import named_folder
 from indexer.ingest import put, remove
 from indexer.search import Query, search
 from service import cli
@@ -31,7 +33,7 @@ from service import cli
 Texts = Mapping[str, str | None]  # by document id; None: no such document
 # What an index folder may hold when nothing is being written.
 _KNOWN = re.compile(
-    r"catalog\.sqlite(-wal|-shm)?|writer\.(lock|pid)|(words|vectors)\.json"
+    r"catalog\.sqlite(-wal|-shm|-latest)?|writer\.(lock|pid)|(words|vectors)\.json"
     r"|words-\d+(/([0-9a-f]{32}\.[\w.]+|meta\.json|\.managed\.json|\.tantivy-(meta|writer)\.lock))?"
     r"|vectors-\d+(/(rows\.f16|keys\.i64|codes\.faiss))?"
 )
@@ -44,7 +46,7 @@ def main() -> None:
     asked = json.loads(task.read_text(encoding="utf-8"))
     encoder = Encoder.of(asked["model"])
     index = Path(asked["index"])
-    problems = [*before(index, encoder, asked["allowed"])]
+    problems = [*before(index, asked["model"], encoder, asked["allowed"])]
     if asked["redo"]:
         problems += redo(index, asked["model"], encoder, asked["redo"])
         problems += [f"left over: {name}" for name in leftovers(index)]
@@ -56,13 +58,14 @@ def main() -> None:
     task.with_suffix(".problems").write_text(json.dumps(problems), encoding="utf-8")
 
 
-def before(index: Path, encoder: Encoder, allowed: Mapping[str, Sequence[str | None]]) -> Iterator[str]:
+def before(index: Path, model: str, encoder: Encoder, allowed: Mapping[str, Sequence[str | None]]) -> Iterator[str]:
     """Problems of an index as a crash left it."""
     if not (index / CATALOG_FILE).exists():
         yield from (f"{one} is lost, there is no catalog" for one, texts in allowed.items() if None not in texts)
         return
-    with Collection(index, encoder=encoder) as collection:
+    with Collection(index, model, encoder=encoder) as collection:
         yield from _sound(index / CATALOG_FILE)
+        yield from (f"doctor: {one.message}" for one in examine(index, collection.model) if one.severity == "error")
         with collection.view() as view:
             found = {one: document.text for one in view.snapshot.document_ids() if (document := view.snapshot.document(one))}
             yield from _documents(found, allowed)
@@ -172,9 +175,8 @@ def leftovers(index: Path) -> list[str]:
     """What lies in the folder and is of no use."""
     names = sorted(str(path.relative_to(index)) for path in index.rglob("*"))
     folders = [name for name in names if re.fullmatch(r"(words|vectors)-\d+", name)]
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in index.glob("*.json")]
-    named = {record["place"] for record in records}
-    return [name for name in names if not _KNOWN.fullmatch(name)] + [name for name in folders if name not in named]
+    named = {named_folder(path) for path in index.glob("*.json")}
+    return [name for name in names if not _KNOWN.fullmatch(name)] + [name for name in folders if index / name not in named]
 
 
 def recorded(collection: Collection) -> dict[str, Any]:
