@@ -23,6 +23,7 @@ from indexer.vectorfiles import VECTORS_FILE, Record
 from indexer.vectors import VectorIndex
 from indexer.vectorstate import VectorState, fold_state, follow_state, remake_state, trusted_record
 from indexer.witness import Witness
+from indexer.wordfiles import Disk
 from indexer.words import WORDS_FILE, Words, fold, open_words
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ class Collection:
         self.fold_later = fold_later
         self._encoder = encoder
         self._derived: _Derived | None = None
+        self._disk: Disk | None = None  # the word files that were checked last
         self._counted: tuple[int, Counts] | None = None
         self._verified: Record | None = None  # files that this process found good, or not
         self._refused: Record | None = None
@@ -154,13 +156,14 @@ class Collection:
             contract = snapshot.contract
             if contract is None:
                 return
-            words = _follow_words(open_words(self.folder, words_tag(snapshot)), snapshot)
+            words = _follow_words(self._open_words(snapshot), snapshot)
             if words.tail_size < at_least and not words.needs_rebuild:
                 return
             if words.needs_rebuild:
                 words = _follow_words(Words.empty(), snapshot)
             tag = words_tag(snapshot)
         folded = fold(self.folder, words, tag)
+        self._disk = folded.disk
         with self._refreshing:
             # A commit in between is still in the catalog: the next view follows from what was folded.
             if self._derived and self._derived.contract == contract and self._derived.generation == folded.generation:
@@ -186,7 +189,7 @@ class Collection:
         with self.catalog.read() as snapshot:
             if snapshot.contract is None:
                 return 0
-            words = open_words(self.folder, words_tag(snapshot)).generation
+            words = self._open_words(snapshot).generation
             record = trusted_record(self.folder, snapshot, self._verified, self._refused)
             upto = min(words, record.generation if record else words)
             count = snapshot.count_prunable(upto)
@@ -234,6 +237,11 @@ class Collection:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    def _open_words(self, snapshot: Snapshot) -> Words:
+        words = open_words(self.folder, words_tag(snapshot), self._disk)
+        self._disk = words.disk
+        return words
+
     def _refreshed(self, snapshot: Snapshot) -> _Derived:
         with self._refreshing:
             if self._derived is None or _is_behind(self._derived, snapshot):
@@ -251,7 +259,7 @@ def _follow(derived: _Derived | None, snapshot: Snapshot, folder: Path) -> _Deri
     vectors = follow_state(derived.vectors, snapshot, contract, folder)
     words = _follow_words(derived.words, snapshot)
     if words.tail_size > LONG_TAIL:  # another process may have folded it meanwhile
-        folded = _follow_words(open_words(folder, words_tag(snapshot)), snapshot)
+        folded = _follow_words(open_words(folder, words_tag(snapshot), derived.words.disk), snapshot)
         words = folded if folded.tail_size < words.tail_size else words
     return _Derived(vectors, words, snapshot.generation, contract, snapshot.identity)
 

@@ -113,27 +113,30 @@ def fresh_folder(folder: Path, name: str) -> Path:
 
 
 def remove_folders(folder: Path, name: str, keep: Path | None = None) -> None:
-    """Delete every folder ``name``-* but ``keep``; readers that have one open keep what they have mapped."""
+    """Delete every folder ``name``-<number> but ``keep``; readers that have one open keep what they have mapped."""
     for other in folder.glob(f"{name}-*"):
-        if other != keep and other.is_dir():
+        if other != keep and _numbered(other, name) and other.is_dir():
             shutil.rmtree(other, ignore_errors=True)
 
 
 def sweep(folder: Path, name: str) -> None:
     """Delete what interrupted writers left: folders ``name``-* that ``name``.json does not name, and files half written. The
-    caller is the only writer. What cannot be deleted stays for the next time."""
+    caller is the only writer. What cannot be deleted stays for the next time, and all of it where the record cannot be read."""
     record = folder / f"{name}.json"
-    remove_folders(folder, name, named_folder(record))
+    try:
+        remove_folders(folder, name, named_folder(record))
+    except OSError:
+        return
     for left in (*folder.glob(f"{record.name}.new"), *folder.glob(f"{name}-*/.tmp*")):  # the latter are tantivy's
         with suppress(OSError):
             left.unlink()
 
 
 def named_folder(record: Path) -> Path | None:
-    """The folder that a record names; None if there is no record, or one that is of no use."""
+    """The folder that a record names; None if there is no record, or one that is of no use. Raises :class:`OSError`."""
     try:
         return record.with_name(json.loads(unsealed(record.read_text(encoding="utf-8")))["place"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, IsADirectoryError, ValueError, KeyError, TypeError):
         return None
 
 

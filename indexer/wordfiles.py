@@ -77,12 +77,19 @@ class Disk(NamedTuple):
         return np.array(keys, np.int64), np.array([score for score, _ in hits], np.float32)
 
 
-def open_disk(folder: Path, record: Mapping[str, Any]) -> Disk:
-    """The files of a record, checked. Raises whatever is wrong with them, as an :class:`Exception`."""
+def open_disk(folder: Path, record: Mapping[str, Any], known: Disk | None = None) -> Disk:
+    """The files of a record, checked; ``known`` itself if the record still names what that has open. Raises whatever is wrong
+    with them, as an :class:`Exception`."""
+    place = folder / record["place"]
+    if known and (known.place, known.files) == (place, record["files"]):
+        return known
+    _check_files(place, record["files"])
+    return _open(place, record)
+
+
+def _open(place: Path, record: Mapping[str, Any]) -> Disk:
     import tantivy
 
-    place = folder / record["place"]
-    _check_files(place, record["files"])
     with _no_panic(place):
         index = tantivy.Index.open(str(place))
         index.reload()
@@ -99,9 +106,9 @@ class Change(NamedTuple):
     removed: Keys
 
 
-def write_disk(folder: Path, before: Disk | None, change: Change, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Brings the change to ``before``, or to a new folder, and writes the record, which ``facts`` go into; the record. Raises
-    :class:`PassagesError`."""
+def write_disk(folder: Path, before: Disk | None, change: Change, facts: Mapping[str, Any]) -> Disk:
+    """Brings the change to ``before``, or to a new folder, and writes the record, which ``facts`` go into; what was written,
+    open. Raises :class:`PassagesError`."""
     place = _fresh(folder)
     try:
         _share(before, place)
@@ -116,7 +123,7 @@ def write_disk(folder: Path, before: Disk | None, change: Change, facts: Mapping
             raise PassagesError(f"the word index in {place} cannot be written: {error}; make room, and try again") from error
         raise
     remove_folders(folder, "words", place)
-    return record
+    return _open(place, record)
 
 
 def _share(before: Disk | None, place: Path) -> None:

@@ -35,6 +35,8 @@ K1 = 1.2
 B = 0.75
 # Up to so many allowed keys, tantivy is told them; above, fetching more than is wanted and dropping the rest is faster.
 _FEW_KEYS = 5000
+# Of passages with one score, as lines of a table have, so many are fetched to order them by name; fetching 200,000 takes .2 s.
+_MOST_TIED = 4096
 # A deleted passage counts in tantivy's statistics until its segment is merged: above this share the index is made anew.
 _STALE_SHARE = 0.1
 
@@ -200,17 +202,19 @@ class Words(NamedTuple):
             if allowed is not None:
                 kept &= np.isin(keys, allowed)
             level = _level(scores)
-            # Of passages that tie for the last place tantivy brings any: fetch on until all of them are there.
-            if len(keys) < fetched or (kept & (level > level[-1])).sum() >= count:
+            # Of passages that tie for the last place tantivy brings any: fetch on until all of them are there, or very many.
+            untied = kept & (level > level[-1]) if fetched < _MOST_TIED else kept
+            if len(keys) < fetched or untied.sum() >= count:
                 return keys[kept], scores[kept]
             fetched *= 4
 
 
-def open_words(folder: Path, tag: str) -> Words:
-    """What is on disk of the index folder's words, if it was made for ``tag``; else nothing, which costs a rebuild."""
+def open_words(folder: Path, tag: str, known: Disk | None = None) -> Words:
+    """What is on disk of the index folder's words, if it was made for ``tag``; else nothing, which costs a rebuild. Files that
+    ``known`` has open are not read again."""
 
     def opened(record: Mapping[str, Any]) -> Words | None:
-        return _opened(folder, record) if (record["format"], record["tag"]) == (FORMAT, tag) else None
+        return _opened(folder, record, known) if (record["format"], record["tag"]) == (FORMAT, tag) else None
 
     return from_record(folder / WORDS_FILE, opened) or Words.empty()
 
@@ -220,11 +224,14 @@ def fold(folder: Path, words: Words, tag: str) -> Words:
     :class:`PassagesError`."""
     facts = {"format": FORMAT, "tag": tag, "generation": words.generation, "last_key": words.last_key}
     change = Change(words.tail.keys, words.tail.terms(), words.removed)
-    return _opened(folder, write_disk(folder, words.disk, change, facts))
+    return _of(write_disk(folder, words.disk, change, facts), facts)
 
 
-def _opened(folder: Path, record: Mapping[str, Any]) -> Words:
-    disk = open_disk(folder, record)
+def _opened(folder: Path, record: Mapping[str, Any], known: Disk | None) -> Words:
+    return _of(open_disk(folder, record, known), record)
+
+
+def _of(disk: Disk, record: Mapping[str, Any]) -> Words:
     return Words.empty()._replace(disk=disk, generation=record["generation"], last_key=record["last_key"])
 
 

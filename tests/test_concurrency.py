@@ -182,11 +182,11 @@ def test_words_that_another_process_made_anew_while_they_were_opened_are_opened_
     label = json.loads(unsealed((filled.folder / "words.json").read_text()))["tag"]
     opened = words._opened
 
-    def made_anew(folder: Path, record: dict[str, str]) -> words.Words:
+    def made_anew(folder: Path, record: dict[str, str], known: None) -> words.Words:
         monkeypatch.setattr(words, "_opened", opened)
         shutil.move(folder / record["place"], folder / "words-77")  # what another process' fold looks like from here
         (folder / "words.json").write_text(sealed(json.dumps(record | {"place": "words-77"})))
-        return opened(folder, record)
+        return opened(folder, record, known)
 
     monkeypatch.setattr(words, "_opened", made_anew)
     found = open_words(filled.folder, label)

@@ -20,6 +20,7 @@ from indexer.collection import Collection
 from indexer.doctor import Finding, examine
 from indexer.documents import Document
 from indexer.encoder import Encoder
+from indexer.files import sealed, unsealed
 from indexer.ingest import put
 from indexer.lock import WriterLock
 from indexer.models import DEFAULT_MODEL
@@ -66,8 +67,8 @@ def test_nothing_is_wrong_with_an_index_that_nobody_harmed(folder: Path) -> None
 
 
 def words_of_another(folder: Path) -> None:
-    record = (folder / "words.json").read_text(encoding="utf-8")
-    (folder / "words.json").write_text(record.replace('"tag": "', '"tag": "another'), encoding="utf-8")
+    record = unsealed((folder / "words.json").read_text(encoding="utf-8"))
+    (folder / "words.json").write_text(sealed(record.replace('"tag": "', '"tag": "another')), encoding="utf-8")
 
 
 def left_over(folder: Path) -> None:

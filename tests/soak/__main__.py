@@ -73,7 +73,7 @@ def soak(place: Path, seconds: float, searchers: int, questions: int) -> dict[st
         took = time.monotonic() - began
         used = [sampler.stop() for sampler in samplers]
         documents = _settled(shared, servers[0])
-        folds = dict(files.folds)
+        files.stop()
         said = [server.said.read_text(errors="replace") for server in servers]
     found = equality.compared(index, place / "other", folder, documents, questions)
     memory = {server: _memory(samples, seconds) for server, samples in zip(("first", "second"), used, strict=True)}
@@ -83,8 +83,8 @@ def soak(place: Path, seconds: float, searchers: int, questions: int) -> dict[st
         faults.append(f"the log of SQLite grew to {files.wal_mib:.0f} MiB")
     return {
         "date": datetime.now(UTC).date().isoformat(), "commit": _commit(), "what": "soak", "seconds": round(took, 1),
-        "writers": WRITERS, "searchers": searchers, "counts": dict(sorted(shared.counts.items())), "folds_seen": folds,
-        "wal_most_mib": round(files.wal_mib, 1), "memory": memory, "equality": found, "faults": faults[:50],
+        "writers": WRITERS, "searchers": searchers, "counts": dict(sorted(shared.counts.items())),
+        "folds_seen": dict(files.folds), "wal_most_mib": round(files.wal_mib, 1), "memory": memory, "equality": found, "faults": faults[:50],
         "fault_count": len(faults),
     }  # fmt: skip
 
@@ -148,10 +148,17 @@ class Files:
     def __init__(self, index: Path) -> None:
         self._index, self.wal_mib, self.folds = index, 0.0, Counter[str]()
         self._seen: dict[str, int] = {}
-        threading.Thread(target=self._run, daemon=True).start()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopped.set()
+        self._thread.join()
 
     def _run(self) -> None:
-        while self._index.exists():
+        while not self._stopped.wait(0.2):
             with suppress(OSError):
                 self.wal_mib = max(self.wal_mib, (self._index / "catalog.sqlite-wal").stat().st_size / 2**20)
             for name in ("words", "vectors"):
@@ -159,7 +166,6 @@ class Files:
                     number = (self._index / f"{name}.json").stat().st_ino
                     self.folds[name] += self._seen.get(name) not in (None, number)
                     self._seen[name] = number
-            time.sleep(0.2)
 
 
 def _commit() -> str:
