@@ -203,8 +203,7 @@ class Words(NamedTuple):
                 kept &= np.isin(keys, allowed)
             level = _level(scores)
             # Of passages that tie for the last place tantivy brings any: fetch on until all of them are there, or very many.
-            untied = kept & (level > level[-1]) if fetched < _MOST_TIED else kept
-            if len(keys) < fetched or untied.sum() >= count:
+            if len(keys) < fetched or (kept & (level > level[-1]) if fetched < _MOST_TIED else kept).sum() >= count:
                 return keys[kept], scores[kept]
             fetched *= 4
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import indexer.wordfiles
 import indexer.words
 from indexer.errors import PassagesError
+from indexer.files import file_hash, sweep
 from indexer.terms import Codes
 from indexer.words import WORDS_FILE, Keys, Words, bm25, fold, idf, open_words
 from tests.files import replace_bytes
@@ -435,3 +436,50 @@ def test_a_panic_of_tantivy_is_an_ordinary_error(tmp_path: Path, monkeypatch: py
     again = open_words(tmp_path, TAG)  # nothing, or words that an error tells of
     with pytest.raises(PassagesError) if again.passages else nullcontext():
         matching(again, [1, 2, 3], 10)
+
+
+def test_of_very_many_passages_that_tie_only_some_are_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched = []
+    found = indexer.wordfiles.Disk._found
+
+    def counted(disk: indexer.wordfiles.Disk, query: object, limit: int) -> object:
+        fetched.append(limit)
+        return found(disk, query, limit)  # type: ignore[arg-type]
+
+    words = fold(tmp_path, in_memory([[0, 1, number + 10] for number in range(3000)]), TAG)
+    monkeypatch.setattr(indexer.words, "_MOST_TIED", 200)
+    monkeypatch.setattr(indexer.wordfiles.Disk, "_found", counted)
+    assert len(matching(words, [1], 10)) == 10
+    assert max(fetched) < 1000
+    assert len(matching(words, [1], 10, np.arange(2000, 3001))) == 10  # and still none that is allowed is missed
+    assert matching(words, [1], 5000) == list(range(1, 3001))
+
+
+def test_files_that_were_checked_are_not_read_again_until_they_are_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+
+    def counted(path: Path) -> str:
+        read.append(path.name)
+        return file_hash(path)
+
+    monkeypatch.setattr(indexer.wordfiles, "file_hash", counted)
+    written = fold(tmp_path, in_memory(), TAG)
+    first = len(read)
+    known = open_words(tmp_path, TAG, written.disk)
+    assert known.disk is written.disk
+    assert len(read) == first
+    assert open_words(tmp_path, TAG).disk is not None
+    assert len(read) > first
+    fold(tmp_path, known.updated(keys(6), blobs([[0, 3]]), NONE, 2), TAG)
+    assert open_words(tmp_path, TAG, written.disk).passages == 6
+
+
+def test_only_numbered_folders_that_the_record_does_not_name_are_swept(tmp_path: Path) -> None:
+    fold(tmp_path, in_memory(), TAG)
+    for name in ("words-7", "words-of-wisdom", "words-3.bak"):
+        (tmp_path / name).mkdir()
+    sweep(tmp_path, "words")
+    assert {path.name for path in tmp_path.iterdir()} == {WORDS_FILE, "words-1", "words-of-wisdom", "words-3.bak"}
+    assert open_words(tmp_path, TAG).passages == len(PASSAGES)

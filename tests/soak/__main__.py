@@ -84,8 +84,8 @@ def soak(place: Path, seconds: float, searchers: int, questions: int) -> dict[st
     return {
         "date": datetime.now(UTC).date().isoformat(), "commit": _commit(), "what": "soak", "seconds": round(took, 1),
         "writers": WRITERS, "searchers": searchers, "counts": dict(sorted(shared.counts.items())),
-        "folds_seen": dict(files.folds), "wal_most_mib": round(files.wal_mib, 1), "memory": memory, "equality": found, "faults": faults[:50],
-        "fault_count": len(faults),
+        "folds_seen": dict(files.folds), "wal_most_mib": round(files.wal_mib, 1), "memory": memory, "equality": found,
+        "faults": faults[:50], "fault_count": len(faults),
     }  # fmt: skip
 
 
