@@ -24,6 +24,7 @@ from indexer.formats import FORMATS, LONGEST_TEXT
 from indexer.inputs import MIB, AgainError, open_input, read_whole
 from indexer.search import Query, search
 from indexer.sync import Summary, Sync
+from indexer.web import read_html
 from tests.files import column, docx, epub, paragraph, pdf, pptx, shape, xlsx, zipped
 from tests.fuzzing import record, tries
 
@@ -171,11 +172,12 @@ def test_links_to_files_in_a_document_are_not_followed(extractor: Extractor, fol
 
 DEEP = {
     ".md": b"> " * 50_000 + b"deep\n" + b"- " * 50_000 + b"deep",
-    ".html": b"<b>" * 3_000 + b"deep",
+    ".html": b"<div>" * 20_000 + b"deep",
     ".eml": b"From: a\n" + b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (i, i) for i in range(2_000)),
     ".jsonl": b'{"id": "a", "text": "b", "m": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     ".csv": b'"' * 1_000_000,
 }
+SLOW = b"<p>a" * 200_000  # takes many seconds
 
 
 @pytest.mark.parametrize("suffix", DEEP)
@@ -183,6 +185,12 @@ def test_deep_nesting_is_a_document_or_a_reason(extractor: Extractor, folder: Pa
     found = read(extractor, folder / f"deep{suffix}", DEEP[suffix])
     assert len(found) == 1
     assert peak(extractor) < 700 * MIB
+
+
+@pytest.mark.parametrize("tag", ["b", "div", "li", "table", "pre", "h2", "font"])
+def test_tags_that_are_never_closed_lose_no_text(tag: str) -> None:
+    page = "".join(f"<{tag}>word{i} " for i in range(1_000))
+    assert read_html(page.encode()).text.split() == [f"word{i}" for i in range(1_000)]
 
 
 @pytest.mark.parametrize(
@@ -216,7 +224,7 @@ def test_a_file_that_takes_too_long_is_ended_and_the_next_is_read(folder: Path) 
     with Extractor(Limits(seconds=1.0)) as extractor:
         assert isinstance(read(extractor, folder / "b.html", GOOD[".html"])[0], Document)
         before = extractor.pid
-        [one] = read(extractor, folder / "a.html", b"<div>" * 50_000 + b"deep")
+        [one] = read(extractor, folder / "a.html", SLOW)
         assert isinstance(one, Unreadable)
         assert one.again
         assert "more than 1 s" in one.reason
@@ -232,7 +240,7 @@ def test_a_child_that_crashes_costs_one_file(folder: Path) -> None:
         assert pid is not None
         killer = threading.Timer(1, os.kill, (pid, 11))
         killer.start()
-        assert "SIGSEGV" in reason(extractor, folder / "a.html", b"<div>" * 50_000 + b"deep")
+        assert "SIGSEGV" in reason(extractor, folder / "a.html", SLOW)
         killer.join()
         assert isinstance(read(extractor, folder / "b.html", GOOD[".html"])[0], Document)
 
@@ -245,7 +253,7 @@ def test_a_failed_file_keeps_its_documents_and_is_tried_again(collection: Collec
     slow, other = folder / "slow.html", folder / "other.html"
     slow.write_bytes(GOOD[".html"])
     assert synced(collection, folder).added == 1
-    slow.write_bytes(b"<div>" * 20_000 + b"deep")
+    slow.write_bytes(SLOW)
     other.write_bytes(b"<p>The mountain is high.")
     for again in range(2):
         summary = synced(collection, folder, Limits(seconds=1))
