@@ -212,6 +212,16 @@ def test_a_line_of_50_megabytes_has_a_reason(extractor: Extractor, folder: Path)
     assert isinstance(other, Document)
 
 
+def test_a_plain_file_is_decoded_by_the_child_unless_it_is_small(folder: Path) -> None:
+    with Extractor() as extractor:
+        assert isinstance(read(extractor, folder / "small.txt", b"river " * 100)[0], Document)
+        assert extractor.pid is None
+        [large] = read(extractor, folder / "large.txt", b"river " * 200_000)
+        assert isinstance(large, Document)
+        assert len(large.text) == 1_200_000
+        assert extractor.pid is not None
+
+
 def test_a_file_that_needs_too_much_memory_costs_only_itself(folder: Path) -> None:
     with Extractor(Limits(memory=100 * MIB)) as extractor:
         told = reason(extractor, folder / "wide.html", b"<i>a</i>" * 150_000)
