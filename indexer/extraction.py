@@ -36,8 +36,8 @@ _NICE_TO_KILL = "1000"  # the kernel ends the child before anything else when me
 class Limits(NamedTuple):
     """What one file may cost: seconds by the clock, bytes of the child's memory, bytes of the file."""
 
-    seconds: float = 60.0  # a PDF of 1,000 pages takes 10 to 20
-    memory: int = 2048 * MIB  # of which an idle child uses 50 MiB
+    seconds: float = 60.0  # a PDF of 1,000 full pages takes 11
+    memory: int = 2048 * MIB  # of which an idle child uses 60 MiB
     file: int = FILE_MIB * MIB
 
 
