@@ -40,7 +40,6 @@ _GRAPH, _WEIGHTS, _RECORD = "graph.xml", "graph.bin", "model.json"
 _LIBRARIES = ("openvino", "sentence-transformers", "transformers", "torch")
 # Batches of passages that run at once, each on its share of the cores: more than one a core gains nothing.
 _MOST_STREAMS = 8
-_PASSAGE_NICENESS = 10  # a tenth of the processor while questions want it, all of it else
 _ABANDONED_S = 3600.0  # a conversion takes seconds
 
 log = logging.getLogger(__name__)
@@ -100,7 +99,7 @@ class OpenVinoRuntime:
                 return number, _inferred(requests, batch)
 
             # Threads that wait, not the requests' callbacks: those are told neither of errors nor of what was cancelled.
-            with ThreadPoolExecutor(streams, "passages", _give_way) as pool:
+            with ThreadPoolExecutor(streams, "passages") as pool:
                 yield from _in_turn(pool, encode, enumerate(batches), 2 * streams)
 
     def _requests(self, streams: int, threads: int) -> queue.SimpleQueue[Any]:
@@ -118,13 +117,6 @@ class OpenVinoRuntime:
             "ENABLE_CPU_PINNING": "NO",  # both models would be bound to the same cores
         }
         return self._core.compile_model(self._graph, "CPU", options)
-
-
-def _give_way() -> None:
-    """Lets questions go before the passages of this thread: a batch of passages holds a core for a third of a second."""
-    if sys.platform == "linux":  # a thread has a priority of its own there; elsewhere the whole process would get this one
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _PASSAGE_NICENESS)
 
 
 def _in_turn(
