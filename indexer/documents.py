@@ -39,7 +39,7 @@ __all__ = [
 
 SIDECAR_SUFFIX = ".meta.json"
 DEEPEST = 50  # levels of metadata
-LINE_BYTES = 16 * MIB  # of a JSON-lines file; small JSON can become twenty times its size in memory
+LINE_BYTES = 16 * MIB  # of a JSON-lines file; `{}` and `[]` become 24 times their size in memory
 PARTIAL_DATE = re.compile(r"\d{4}(-(0[1-9]|1[0-2]))?")
 
 

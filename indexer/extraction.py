@@ -24,8 +24,10 @@ from indexer.errors import UnreadableError
 from indexer.formats import FORMATS, LONGEST_TEXT, Content, Heading
 from indexer.inputs import FILE_MIB, MIB, AgainError, read_whole
 
-# Decoded by Python itself, in time and memory proportional to the file: the way to a child and back would gain nothing.
+# Decoded by Python itself, in time and memory proportional to the file: for a small one the way to a child and back would
+# gain nothing. A large one can take five times its size.
 PLAIN = frozenset([".txt", ".text", ".log", ".rst"])
+SMALL = MIB
 _START_S = 60.0  # what a child may take to start, on a busy machine
 _LONGEST_REPLY = 8 * LONGEST_TEXT  # bytes: four a character at most, and places of headings and pages
 _NICE_TO_KILL = "1000"  # the kernel ends the child before anything else when memory runs out
@@ -34,8 +36,8 @@ _NICE_TO_KILL = "1000"  # the kernel ends the child before anything else when me
 class Limits(NamedTuple):
     """What one file may cost: seconds by the clock, bytes of the child's memory, bytes of the file."""
 
-    seconds: float = 60.0  # a PDF of 1,000 pages takes 10 to 20
-    memory: int = 2048 * MIB  # of which an idle child uses 50 MiB
+    seconds: float = 60.0  # a PDF of 1,000 full pages takes 11
+    memory: int = 2048 * MIB  # of which an idle child uses 60 MiB
     file: int = FILE_MIB * MIB
 
 
@@ -62,7 +64,7 @@ class Extractor:
 
     def content(self, suffix: str, file: BinaryIO) -> Content:
         """What is in the open file, by the suffix of its format. Raises `UnreadableError`."""
-        if suffix in PLAIN:
+        if suffix in PLAIN and os.fstat(file.fileno()).st_size <= SMALL:
             return bounded(FORMATS[suffix].read(read_whole(file)))
         if self._child is None:
             self._child = _Child(self.limits)

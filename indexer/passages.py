@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise, takewhile
 from typing import NamedTuple
 
 from indexer.documents import Heading
-from indexer.sentences import Span, sentences, strip
+from indexer.sentences import Span, ends, ends_within, strip
 
 # Part of the model contract: raise it when the same text would be split otherwise.
 SPLITTER_VERSION = 1
@@ -36,6 +36,8 @@ _LINE = re.compile(r"[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 _BREAK = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _SENTENCE_END = re.compile(r"[.!?…。！？؟۔।॥։።;][\"'”’»›)\]」』]*$")
 _WORD = re.compile(r"\w")
+_CLAUSE = re.compile(r"[,;:，；：、—–]\s*")
+_SPACES = re.compile(r"\s+")
 
 
 class Passage(NamedTuple):
@@ -202,15 +204,15 @@ def _cut(text: str, span: Span, tokenize: Tokenize, room: int) -> list[Span]:
     if span.end - span.start <= PASSAGE_CHARS and len(tokenize(span.of(text))) <= room:
         return [span]
     starts = _token_starts(text, span, tokenize)
-    pieces = list(_pieces(text, span, starts, room))
+    pieces = list(_pieces(text, span, starts, room, array("q", ends(text, *span))))
     if pieces == [span]:
         return pieces
     # Beside a cut, tokens can be others than they were in the whole: what does not fit by itself is cut again.
     return [piece for part in pieces for piece in _cut(text, part, tokenize, room)]
 
 
-def _pieces(text: str, span: Span, starts: Sequence[int], room: int) -> Iterator[Span]:
-    """Even pieces that seem to fit; ``starts`` are where tokens of the whole begin, in order."""
+def _pieces(text: str, span: Span, starts: Sequence[int], room: int, known: Sequence[int]) -> Iterator[Span]:
+    """Even pieces that seem to fit; ``starts`` are where tokens of the whole begin, ``known`` where its sentences end."""
     tokens = bisect_left(starts, span.end) - bisect_left(starts, span.start)
     if tokens <= room and span.end - span.start <= PASSAGE_CHARS:
         yield span
@@ -218,10 +220,11 @@ def _pieces(text: str, span: Span, starts: Sequence[int], room: int) -> Iterator
     parts = max(2, -(-tokens // room), -(-(span.end - span.start) // PASSAGE_CHARS))
     # Aim for even pieces: a last piece of one clause would be found by nothing.
     middle = span.start + (span.end - span.start) * (parts // 2) // parts
-    border = _border(text, span, middle, starts)
+    known = array("q", ends_within(text, known, *span))
+    border = _border(text, span, middle, starts, known)
     for half in (strip(text, span.start, border), strip(text, border, span.end)):
         if half:
-            yield from _pieces(text, half, starts, room)
+            yield from _pieces(text, half, starts, room, known)
 
 
 def _token_starts(text: str, span: Span, tokenize: Tokenize) -> array[int]:
@@ -237,16 +240,56 @@ def _token_starts(text: str, span: Span, tokenize: Tokenize) -> array[int]:
     return starts
 
 
-def _border(text: str, span: Span, middle: int, starts: Sequence[int]) -> int:
-    """Where to cut near ``middle``: between sentences, else at a clause, a space, a token, anywhere."""
+def _border(text: str, span: Span, middle: int, starts: Sequence[int], known: Sequence[int]) -> int:
+    """Where to cut near ``middle``: between sentences, which end at ``known``, else at a clause, a space, a token, anywhere."""
     reach = (span.end - span.start) / 4  # a border outside the middle half makes a sliver
-    ends = [sentence.end for sentence in sentences(text, span.start, span.end)][:-1]
-    clauses = (match.end() for match in re.finditer(r"[,;:，；：、—–]\s*", span.of(text)))
-    spaces = (match.end() for match in re.finditer(r"\s+", span.of(text)))
-    for candidates in (ends, (span.start + i for i in clauses), (span.start + i for i in spaces)):
-        near = min(candidates, key=lambda at: abs(at - middle), default=None)
+    sentence_ends = _sentence_ends(text, span, middle, known)
+    for near in (
+        _nearest(sentence_ends, middle),
+        *(_nearest_match(pattern, text, span, middle, reach) for pattern in (_CLAUSE, _SPACES)),
+        _nearest(_beside(starts, span, middle), middle),
+    ):
         if near is not None and abs(near - middle) <= reach:
             return near
-    inner = starts[bisect_right(starts, span.start) : bisect_left(starts, span.end)]
-    near = min(inner, key=lambda at: abs(at - middle), default=None)
-    return near if near is not None and abs(near - middle) <= reach else middle
+    return middle
+
+
+def _sentence_ends(text: str, span: Span, middle: int, known: Sequence[int]) -> Iterator[int]:
+    """The last visible characters of the sentences around ``middle``, in order; not of the span's last one."""
+    at = first = bisect_right(known, middle)
+    while at > 0:  # the last one before, that is not white space alone
+        at -= 1
+        if sentence := strip(text, known[at - 1] if at else span.start, known[at]):
+            yield sentence.end
+            break
+    for at in range(first, len(known)):
+        sentence = strip(text, known[at - 1] if at else span.start, known[at])
+        if sentence and sentence.end < span.end:
+            yield sentence.end
+            if sentence.end >= middle:
+                return
+
+
+def _nearest_match(pattern: re.Pattern[str], text: str, span: Span, middle: int, reach: float) -> int | None:
+    """Where the match ends that ends nearest to ``middle``; looked for ever farther from it, up to ``reach``."""
+    width = 256
+    while True:
+        start = max(span.start, middle - width)
+        while start > span.start and text[start - 1 : start + 1].isspace():  # a match that begins before may end here
+            start -= 1
+        found = (match.end() for match in pattern.finditer(text, max(span.start, start - 1), span.end))
+        near = _nearest(takewhile((middle + width).__ge__, found), middle)
+        if width > reach or (near is not None and abs(near - middle) <= width):
+            return near
+        width *= 4
+
+
+def _beside(starts: Sequence[int], span: Span, middle: int) -> Sequence[int]:
+    """The tokens that begin before and after ``middle`` within the span, not at its start."""
+    first, last = bisect_right(starts, span.start), bisect_left(starts, span.end)
+    at = bisect_left(starts, middle, first, max(first, last))
+    return starts[max(first, at - 1) : min(last, at + 1)]
+
+
+def _nearest(candidates: Iterable[int], middle: int) -> int | None:
+    return min(candidates, key=lambda at: abs(at - middle), default=None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
@@ -26,6 +26,7 @@ BLOCKS = frozenset(HEADINGS) | frozenset(
     "figure footer form header hgroup hr html legend li main menu nav ol option p pre section summary table td th tr ul".split()
 )
 LONGEST_HEADING = 1000  # characters; what is longer was never closed
+DEEPEST_TAG = 256  # what is deeper was never closed; every change of a tree takes time in proportion to its depth
 LISTS = ("ul", "ol", "dl", "menu", "dir")
 NEVER_TEXT = "script style template svg noscript noframes iframe object select textarea canvas audio video".split()
 BESIDE_TEXT = ("nav", "footer")
@@ -80,10 +81,20 @@ def parse_page(source: str) -> Page:
     return page
 
 
+class _Soup(BeautifulSoup):
+    """A tree of bounded depth: what would be deeper stands beside the deepest tag instead, as it does in browsers."""
+
+    def handle_starttag(self, *args: Any, **kwargs: Any) -> Tag | None:
+        self.endData()  # the text before the tag belongs to the one that is still open
+        if len(self.tagStack) > DEEPEST_TAG:
+            self.popTag()
+        return super().handle_starttag(*args, **kwargs)
+
+
 def _parse(source: str, skipped: Sequence[str]) -> Page:
     # The library warns of text that declares to be XML, or looks like an address for want of a line end.
     source = re.sub(rf"\A\s*<\?xml[^>]*>|[{HEADING}{BLOCK}{LINE}{BREAK}]", " ", source) + "\n"
-    soup = BeautifulSoup(source, "lxml")
+    soup = _Soup(source, "lxml")
     for tag in soup(skipped):
         tag.decompose()
     titles = [title.extract() for title in soup("title")]
@@ -99,8 +110,7 @@ def _page_blocks(soup: BeautifulSoup) -> list[Block]:
     """Put the separators into the tree, then cut its text at them."""
     _mark_blocks(soup)
     for tag in soup(HEADINGS):
-        text = tag.get_text()
-        if len(text) < LONGEST_HEADING and not tag.find(HEADINGS):
+        if not tag.find(HEADINGS) and len(text := tag.get_text()) < LONGEST_HEADING:
             tag.string = f"{HEADING}{tag.name[1]}{text}{HEADING}"
     for tag in reversed(soup("pre")):  # the inner ones first
         tag.string = tag.get_text().replace("\n", LINE).replace(BREAK, LINE)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 LONG = bool(os.environ.get("FUZZ_RESULTS"))  # where the counts go
+SHARE = float(os.environ.get("FUZZ_SHARE", "1"))  # of the long form's inputs
 
 
 def tries(short: int, long: int) -> int:
     """How many inputs to try now."""
-    return long if LONG else short
+    return max(short, round(long * SHARE)) if LONG else short
 
 
 def record(name: str, **counts: Any) -> None:
@@ -24,6 +25,6 @@ def record(name: str, **counts: Any) -> None:
     path = Path(os.environ["FUZZ_RESULTS"])
     results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"kind": "fuzz"}
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-    results |= {"date": datetime.now(UTC).date().isoformat(), "commit": commit, name: counts}
+    results |= {"date": datetime.now(UTC).date().isoformat(), "commit": commit, "share": SHARE, name: counts}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(results, indent=1) + "\n")

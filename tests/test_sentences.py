@@ -1,6 +1,8 @@
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from indexer.sentences import Span, sentences, strip
+from indexer.sentences import Span, ends, ends_within, sentences, strip
 
 
 def parts(text: str) -> list[str]:
@@ -56,3 +58,14 @@ def test_strip_gives_nothing_for_white_space() -> None:
 
 def test_a_megabyte_of_dots_takes_no_time() -> None:
     assert len(sentences("." * 1_000_000 + "x")) == 1  # with backtracking it would take hours, which the time limit ends
+
+
+PARTS = ["a", "Word ", " ", "\n", "\r\n", ". ", "! ", "e.g. ", "U.S. ", "…", "。", '"', ", ", "x" * 60]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(PARTS), max_size=120).map("".join), st.integers(0, 3000), st.integers(0, 3000))
+def test_ends_within_a_longer_span_are_those_of_the_span_alone(text: str, start: int, end: int) -> None:
+    start, end = sorted((start % (len(text) + 1), end % (len(text) + 1)))
+    known = list(ends(text, 0, len(text)))
+    assert list(ends_within(text, known, start, end)) == list(ends(text, start, end))
