@@ -26,6 +26,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from indexer.files import file_hash, sealed, unsealed
 from indexer.models import ModelError, ModelFiles
 from indexer.runtimes import LEAST_COSINE, Batch, Output, accuracy, cores, cpu_flags, lanes
@@ -161,6 +163,9 @@ def _openvino() -> Any:
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # makes importing it an ImportError
     import openvino
 
+    # Its binding looks numpy up at the first use of a tensor's data, and two threads that are the first wait for each other for
+    # ever: one holds the interpreter, the other the look-up.
+    _ = openvino.Tensor(np.zeros(1, np.float32)).data
     return openvino
 
 

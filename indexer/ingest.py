@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 # Passages a commit: enough for batches of even length, few enough that little is lost when the machine stops.
 COMMIT_PASSAGES = 512
+# The first one is smaller, and each up to that twice the one before: who stops a run early, or watches it, has something soon.
+FIRST_PASSAGES = 64
 COMMIT_CHARS = 8_000_000  # a bound for the memory of texts that wait
 # Newer passages than this are moved into the word index on disk; that many are searched in memory in a millisecond.
 FOLD_PASSAGES = 2000
@@ -119,6 +121,7 @@ class Ingest:
         self.effort = Effort()
         self._waiting: list[_Put | _Then] = []
         self._passages = self._chars = 0
+        self._enough = min(FIRST_PASSAGES, COMMIT_PASSAGES)
         self._encoder = ThreadPoolExecutor(1, "encode")
         self._stopped = False
         self._groups: deque[_Group] = deque()
@@ -136,7 +139,8 @@ class Ingest:
         self._waiting.append(_Put(one, source))
         self._passages += len(one.passages)
         self._chars += len(document.text)
-        if self._passages >= COMMIT_PASSAGES or self._chars >= COMMIT_CHARS:
+        if self._passages >= self._enough or self._chars >= COMMIT_CHARS:
+            self._enough = min(2 * self._enough, COMMIT_PASSAGES)
             self._begin()
             self._commit(all_but=1)
         return len(one.passages)

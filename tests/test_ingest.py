@@ -276,3 +276,16 @@ def test_what_a_waiting_batch_took_from_the_catalog_is_found_when_it_is_gone_the
             one.document(Document(name, "", paragraph))
         one.flush()
     assert {name: passages[0][2] for name, passages in stored(collection).items()} == {"a": TWO, "b": ONE, "c": ONE, "d": ONE}
+
+
+def test_the_first_commits_are_small(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "FIRST_PASSAGES", 2)
+    monkeypatch.setattr(ingest, "COMMIT_PASSAGES", 8)
+    sizes = []
+    with collection.lock.held(1), Ingest(collection) as working:
+        for number in range(30):
+            working.document(Document(f"d{number}", "", f"Heron number {number}."))
+            with collection.catalog.read() as snapshot:
+                sizes.append(snapshot.counts().passages)
+        working.flush()
+    assert list(dict.fromkeys(sizes)) == [0, 2, 6, 14, 22]
