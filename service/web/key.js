@@ -80,7 +80,7 @@ async function submitted(event, input, problem, dialog) {
 
 /** Null, or why no session has begun. */
 async function begin(key) {
-  if (!WRITABLE.test(key)) return "That is no key: it is one word of letters and digits.";
+  if (!WRITABLE.test(key)) return "That is no key: a key is one word, without spaces. See whether only it was copied.";
   const headers = { Authorization: `Bearer ${key}` };
   const response = await fetch(SESSION, { method: "POST", headers }).catch(() => null);
   if (response === null) return "The server cannot be reached; see whether it is running, then try again.";

@@ -81,7 +81,7 @@ def test_who_has_no_key_is_told_so(locked: Page, seen: Seen) -> None:
     expect(locked.get_by_role("dialog")).to_be_visible()
     locked.keyboard.press("Escape")
     expect(locked.get_by_role("dialog")).to_have_count(0)
-    expect(locked.get_by_role("status")).to_contain_text("this server needs a key")
+    expect(locked.get_by_role("status")).to_contain_text("this collection needs a key; ask again to enter it")
     expect(locked.get_by_role("button", name="Forget")).to_have_count(0)
     seen.forgive(REFUSED)
 
