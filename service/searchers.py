@@ -73,10 +73,20 @@ class Searchers:
             child.end()
 
     def renew(self) -> None:
-        """Let others take their place, which open the index's files as they are now."""
-        fresh = [self._child() for _ in range(self._count)]
-        for child in fresh:
-            child.ask(None)
+        """Let others take their place, which open the index's files as they are now. If these cannot start, the old ones go on.
+
+        Raises :class:`SearcherError` and :class:`OSError`.
+        """
+        fresh: list[_Child] = []
+        try:
+            for _ in range(self._count):
+                fresh.append(self._child())
+            for child in fresh:
+                child.ask(None)
+        except BaseException:
+            for child in fresh:
+                self._discard(child)
+            raise
         old = [self._idle.get() for _ in range(self._count)]  # each as soon as it has answered what it is at
         for child in fresh:
             self._idle.put(child)
