@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -134,7 +135,9 @@ def test_a_key_that_comes_too_often_waits_and_another_does_not(guarded: Guarded)
     guarded.policy.rate = Rate(0.5, 3)
     assert [guarded.status("GET", "/v1/status", guarded.read) for _ in range(4)] == [200, 200, 200, 429]
     response = guarded.client.get("/v1/status", headers={"authorization": f"Bearer {guarded.read}"})
-    assert "PASSAGES_RATE" in detail(response, 429)
+    told = detail(response, 429)
+    assert "PASSAGES_RATE" in told
+    assert "/v1/search/batch" in told
     assert 1 <= int(response.headers["retry-after"]) <= 2
     assert guarded.status("GET", "/v1/status", guarded.write) == 200
 
