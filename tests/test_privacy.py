@@ -25,9 +25,9 @@ from indexer.graph import cache_folder
 MARKER = "zanzibarquokka"
 # The real command, but for questions that make it fail or wait, and shorter patience with rude clients, of whom the
 # system takes less.
-START = """
+START = '''
 import socket, time
-import service.protocol, service.server, service.service
+import service.protocol, service.searchers, service.server, service.service
 service.protocol.HEAD_S = service.protocol.BODY_S = service.protocol.STALL_S = 1.0
 service.protocol.STALL_BYTES = 4096
 service.protocol.MAX_CONNECTIONS = 64
@@ -45,9 +45,18 @@ def faulty(collection, query):
         raise ValueError(f"cannot encode {query.question}")
     return encoded(collection, query)
 service.service.encoded = faulty
+service.searchers._START = """
+import service.searchers
+search = service.searchers.search
+def faulty(collection, query, encoding):
+    if "breaks" in query.question:
+        raise ValueError(f"cannot search {query.question}")
+    return search(collection, query, encoding)
+service.searchers.search = faulty
+""" + service.searchers._START
 from service.cli import main
 main()
-"""
+'''
 SETTINGS = {
     "PASSAGES_REQUIRE_KEY": "true", "PASSAGES_QUEUE": "0", "PASSAGES_DEADLINE_MS": "2000", "PASSAGES_LOG_LEVEL": "debug",
     "PASSAGES_PORT": "0", "PASSAGES_RATE": "0", "PASSAGES_MAX_BODY_BYTES": "100000",
@@ -144,7 +153,7 @@ def _asked(client: httpx.Client, passage: str) -> list[int]:
         {"question": MARKER}, {"question": MARKER, "explain": True}, {"question": long}, {"question": f"{MARKER} " * 300},
         {"question": MARKER, "limit": 0}, {"question": MARKER, MARKER: 1}, {"question": [MARKER]}, {"question": f"-{MARKER}"},
         {"question": f"before:{MARKER}"}, {"question": "who?", "filter": {MARKER: {MARKER: 1}}},
-        {"question": f"\ud800{MARKER}"}, {"question": f"faulty {MARKER}"},
+        {"question": f"\ud800{MARKER}"}, {"question": f"faulty {MARKER}"}, {"question": f"breaks {MARKER}"},
     ]  # fmt: skip
     answers = [
         *(client.post("/v1/search", content=json.dumps(one), headers={"content-type": "application/json"}) for one in bodies),
@@ -182,7 +191,8 @@ def test_what_was_asked_is_in_no_log_no_metric_and_no_file(server: Server) -> No
     assert "key=first" in said
     assert "a request failed" in said
     assert "builtins.ValueError" in said  # where and what it was is told
-    assert "DEBUG" in said  # everything that logs did
+    assert "DEBUG service.searchers: process" in said  # everything that logs did, in the processes that search too
+    assert "ERROR service.searchers: a search failed" in said
     assert _holding(server.folder, MARKER) == []
     assert _holding(cache_folder(), MARKER) == []
 
