@@ -146,8 +146,8 @@ class Guarded:
         if caller.key is not None and (wait := policy.rate.wait_s(caller.key.name)):
             raise Refusal(
                 HTTPStatus.TOO_MANY_REQUESTS,
-                f"the key {caller.key.name} is used more often than PASSAGES_RATE allows: wait {wait} s, send several questions "
-                "at once to /v1/search/batch, or have the setting raised",
+                f"the key {caller.key.name} is used more often than PASSAGES_RATE allows: wait {wait} s, send several "
+                "questions at once to /v1/search/batch, or have the setting raised",
                 {"Retry-After": str(wait)},
             )
         return caller

@@ -19,7 +19,7 @@ _lines = logging.getLogger("passages.access")
 
 
 def configure() -> None:
-    """Write a line for each request to standard output. A log that nobody reads any more is no fault to tell at each request."""
+    """Write a line for each request to standard output. That nobody reads it any more is no fault to tell at each."""
     logging.raiseExceptions = False
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(message)s"))

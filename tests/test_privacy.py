@@ -313,7 +313,7 @@ def test_who_reads_slowly_gets_all_of_it(server: Server) -> None:
         began, received = time.monotonic(), b""
         while not received.endswith(whole.encode()[-999:]) and (more := client.recv(2_000)):
             received += more
-            time.sleep(len(more) / 15_000)
+            time.sleep(len(more) / 20_000)
     assert received.endswith(whole.encode())
     assert time.monotonic() - began > 2  # twice the patience with who takes nothing
 
