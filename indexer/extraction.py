@@ -66,12 +66,11 @@ class Extractor:
         """What is in the open file, by the suffix of its format. Raises `UnreadableError`."""
         if suffix in PLAIN and os.fstat(file.fileno()).st_size <= SMALL:
             return bounded(FORMATS[suffix].read(read_whole(file)))
-        if self._child is None:
-            self._child = _Child(self.limits)
         try:
-            reply = self._child.ask(suffix, file, self.limits.seconds)
+            child = self._given(suffix, file)
+            reply = child.reply(self.limits.seconds)
         except BaseException as error:
-            how = self._child.how_it_ended() if isinstance(error, EOFError | OSError) else ""
+            how = self._child.how_it_ended() if self._child and isinstance(error, EOFError | OSError) else ""
             self.end()
             if how:
                 raise AgainError(f"ended the process that read it ({how}); {_ADVICE}") from None
@@ -79,6 +78,18 @@ class Extractor:
         if reply.get("ended"):
             self.end()
         return _content(reply)
+
+    def _given(self, suffix: str, file: BinaryIO) -> _Child:
+        """The child that has the file now: another if the one before has ended. The file is not to blame for that: the kernel
+        ends an idle child first."""
+        if self._child is not None:
+            with suppress(EOFError, OSError):
+                self._child.hand_over(suffix, file)
+                return self._child
+        self.end()
+        self._child = _Child(self.limits)
+        self._child.hand_over(suffix, file)
+        return self._child
 
     def end(self) -> None:
         """End the child."""
@@ -110,14 +121,17 @@ class _Child:
         self.pid = self._process.pid
         self._ready = False
 
-    def ask(self, suffix: str, file: BinaryIO, seconds: float) -> dict[str, Any]:
-        """The child's reply. Raises `EOFError` or `OSError` if it ended, `AgainError` if it took too long."""
+    def hand_over(self, suffix: str, file: BinaryIO) -> None:
+        """Give it the file. Raises `EOFError` or `OSError` if it has ended, `AgainError` if its start took too long."""
         if not self._ready:
             self._wait(_START_S)
             self._connection.recv_bytes()
             self._ready = True
         self._connection.send_bytes(suffix.encode())
         send_handle(self._connection, file.fileno(), self.pid)
+
+    def reply(self, seconds: float) -> dict[str, Any]:
+        """What it says of the file. Raises `EOFError` or `OSError` if it ended, `AgainError` if it took too long."""
         self._wait(seconds)
         reply: dict[str, Any] = json.loads(self._connection.recv_bytes(_LONGEST_REPLY).decode("utf-8", "surrogatepass"))
         return reply

@@ -146,7 +146,8 @@ class Guarded:
         if caller.key is not None and (wait := policy.rate.wait_s(caller.key.name)):
             raise Refusal(
                 HTTPStatus.TOO_MANY_REQUESTS,
-                f"the key {caller.key.name} is used more often than PASSAGES_RATE allows: wait {wait} s",
+                f"the key {caller.key.name} is used more often than PASSAGES_RATE allows: wait {wait} s, send several "
+                "questions at once to /v1/search/batch, or have the setting raised",
                 {"Retry-After": str(wait)},
             )
         return caller
@@ -157,10 +158,10 @@ class Guarded:
         if host in policy.allowed_hosts or (is_loopback(host) and not policy.demanded):
             return
         if policy.allowed_hosts or not policy.demanded:
+            known = "http://127.0.0.1 and its port" if not policy.demanded else " or ".join(sorted(policy.allowed_hosts))
             raise Refusal(
                 HTTPStatus.MISDIRECTED_REQUEST,
-                f"this server is not called {host or 'nothing'!r}: ask for http://127.0.0.1 and its port, or list the name in "
-                "PASSAGES_ALLOWED_HOSTS",
+                f"this server is not called {host or 'nothing'!r}: ask for {known}, or list the name in PASSAGES_ALLOWED_HOSTS",
             )
 
     def _identified(self, scope: Scope, headers: Headers, keys: Sequence[Key]) -> Caller:

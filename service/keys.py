@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from filelock import FileLock
 
 from indexer.errors import PassagesError
+from indexer.files import make_folder, sync_folder
 
 Scope = Literal["read", "write"]
 KEYS_FILE = "keys.json"
@@ -132,7 +133,7 @@ class KeyFile:
     @contextmanager
     def _changing(self) -> Iterator[list[Key]]:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent)
             with FileLock(self.path.with_name(f".{KEYS_FILE}.lock"), mode=0o600):
                 keys = list(self.current())
                 yield keys
@@ -229,7 +230,8 @@ def _version(path: Path) -> tuple[int, ...] | None:
 
 
 def _write(path: Path, record: Any) -> None:
-    """Whole or not at all, readable by nobody else from its first byte on."""
+    """Whole or not at all, readable by nobody else from its first byte on; on the disk when this returns, or a key that was
+    revoked would be back when the machine has stopped."""
     temporary = path.with_name(f".{path.name}.new")
     temporary.unlink(missing_ok=True)
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
@@ -237,3 +239,4 @@ def _write(path: Path, record: Any) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+    sync_folder(path.parent)

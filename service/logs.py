@@ -14,6 +14,7 @@ Level = Literal["debug", "info", "warning", "error"]
 _FORMAT = "%(levelname)s %(name)s: %(message)s"
 
 log = logging.getLogger(__name__)
+_in_force: tuple[Level, bool] = ("warning", False)
 
 
 class Discreet(logging.Formatter):
@@ -34,8 +35,15 @@ def _places(error: BaseException) -> list[str]:
     return [*_places(before), "which led to", *own] if before else own
 
 
+def in_force() -> tuple[Level, bool]:
+    """What :func:`configure` was told, for a child process to be told too; its defaults if it was not called."""
+    return _in_force
+
+
 def configure(level: Level = "warning", messages: bool = False) -> None:
     """Log to standard error. ``messages``: those of exceptions too, which can quote questions."""
+    global _in_force  # noqa: PLW0603  # as what it sets: there is one logging in a process
+    _in_force = level, messages
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter(_FORMAT) if messages else Discreet(_FORMAT))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

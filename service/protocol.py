@@ -10,7 +10,8 @@ from service.limits import MAX_HEAD_BYTES
 
 HEAD_S = 10.0  # seconds for the headers of a request, from its first byte or the connection on
 BODY_S = 60.0  # for its body: 16 MB at 2 Mbit a second
-STALL_S = 30.0  # in which a client that is sent an answer takes nothing of it
+STALL_S = 30.0  # in which a client that is sent an answer must take some of it
+STALL_BYTES = 65_536  # so much, or all that is left: 18 kbit a second
 MAX_CONNECTIONS = 512  # half of the files that a process may have open by default
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
@@ -21,11 +22,13 @@ class BoundedProtocol(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     _stall: asyncio.TimerHandle | None = None
     _head_bytes = 0
-    _in_head = True
+    _in_head = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Refuses one that would be too many: those that are open go on."""
         super().connection_made(transport)
+        # One byte that the system does not take is an answer that is not taken, also while the connection is being closed.
+        transport.set_write_buffer_limits(0)
         if len(self.connections) > MAX_CONNECTIONS:
             transport.abort()
             return
@@ -39,14 +42,17 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """The parser collects headers until they end, so how much it may collect is looked at here."""
+        """The parser collects headers until they end, so how much it may collect is looked at here. uvicorn has stopped waiting
+        for another request, so what comes must be one in time: an empty line, or a body answered already, begins none."""
+        if self._in_head:  # before, since a body and the beginning of the next request can come at once
+            self._head_bytes += len(data)
         super().data_received(data)
-        if not self._in_head:
+        if self.transport.is_closing():
             return
-        self._head_bytes += len(data)
-        if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-            self.transport.write(_TOO_LARGE)
-            self.transport.close()
+        if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse_head()
+        elif self._deadline is None and self._has_answered():  # only then: empty lines must not put the end off
+            self._must_end(HEAD_S)
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
@@ -67,7 +73,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         """The client does not read as fast as it is sent to."""
-        self._stall = self.loop.call_later(STALL_S, self.transport.abort)
+        self._stall = self.loop.call_later(STALL_S, self._look_for_progress, self.transport.get_write_buffer_size())
         super().pause_writing()
 
     def resume_writing(self) -> None:
@@ -76,6 +82,21 @@ class BoundedProtocol(HttpToolsProtocol):
             self._stall.cancel()
             self._stall = None
         super().resume_writing()
+
+    def _has_answered(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _refuse_head(self) -> None:
+        if self._has_answered():  # else it would stand in the answer to the request before
+            self.transport.write(_TOO_LARGE)
+        self.transport.close()
+
+    def _look_for_progress(self, before: int) -> None:
+        left = self.transport.get_write_buffer_size()
+        if before - left < STALL_BYTES:
+            self.transport.abort()
+        else:
+            self._stall = self.loop.call_later(STALL_S, self._look_for_progress, left)
 
     def _must_end(self, seconds: float | None) -> None:
         if self._deadline is not None:

@@ -32,6 +32,8 @@ from indexer.search import Query, search
 from service import logs
 from service.rendering import Rendered, rendered
 
+# Nothing of the working folder is imported (-P), which holds documents of anybody; this package is, wherever it lies.
+_START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from service.searchers import main; main(*sys.argv[1:])"
 _LOOK_S = 0.2
 _GRACE_S = 0.3  # a search that ends by itself, a little late, need not cost a process
 
@@ -73,10 +75,20 @@ class Searchers:
             child.end()
 
     def renew(self) -> None:
-        """Let others take their place, which open the index's files as they are now."""
-        fresh = [self._child() for _ in range(self._count)]
-        for child in fresh:
-            child.ask(None)
+        """Let others take their place, which open the index's files as they are now. If these cannot start, the old ones go on.
+
+        Raises :class:`SearcherError` and :class:`OSError`.
+        """
+        fresh: list[_Child] = []
+        try:
+            for _ in range(self._count):
+                fresh.append(self._child())
+            for child in fresh:
+                child.ask(None)
+        except BaseException:
+            for child in fresh:
+                self._discard(child)
+            raise
         old = [self._idle.get() for _ in range(self._count)]  # each as soon as it has answered what it is at
         for child in fresh:
             self._idle.put(child)
@@ -147,9 +159,9 @@ class _Child:
     """One process; one question at a time. ``until`` is when what it is at must have ended."""
 
     def __init__(self, folder: Path, model: str) -> None:
-        # Nothing of the working folder is imported (-P), which holds documents of anybody; this package is, wherever it lies.
-        start = "import sys; sys.path.insert(0, sys.argv.pop(1)); from service.searchers import main; main(*sys.argv[1:])"
-        command = [sys.executable, "-P", "-c", start, str(Path(__file__).resolve().parent.parent), str(folder), model]
+        level, messages = logs.in_force()
+        told = [str(folder), model, level, *(["messages"] if messages else [])]
+        command = [sys.executable, "-P", "-c", _START, str(Path(__file__).resolve().parent.parent), *told]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603
         self.until = math.inf
 
@@ -217,14 +229,15 @@ def _reply(collection: Collection, query: Query, encoding: Encoding) -> Rendered
         return error
 
 
-def main(folder: str, model: str) -> None:
-    """A child: answers on what was its standard output."""
+def main(folder: str, model: str, level: logs.Level, messages: str = "") -> None:
+    """A child: answers on what was its standard output, and logs as the server does."""
     # Ctrl-C, and the end of a service, are for the server too, which finishes what is asked and then ends its children.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints must not do so among the answers
-    logs.configure()
+    logs.configure(level, bool(messages))
+    log.debug("process %d searches %s", os.getpid(), folder)
     try:
         _serve(Collection(Path(folder), model), sys.stdin.buffer, answers)
     except BrokenPipeError:  # nobody waits for the answer

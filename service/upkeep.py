@@ -41,10 +41,16 @@ class Upkeep:
         if not _is_whole(collection):
             log.warning("the vectors in %s are damaged: they are read from the catalog and made again", collection.folder)
             self._fold(collection)
-            self._mended()
+            self._tell()
         while self._due.wait() and not self._stopped:
             self._due.clear()
             self._fold(collection)
+
+    def _tell(self) -> None:
+        try:
+            self._mended()
+        except Exception:  # they read the catalog until they open the files anew; what is written must still be folded
+            log.exception("the processes that search do not use the files that were made again")
 
     def _fold(self, collection: Collection) -> None:
         try:

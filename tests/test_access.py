@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -134,7 +135,9 @@ def test_a_key_that_comes_too_often_waits_and_another_does_not(guarded: Guarded)
     guarded.policy.rate = Rate(0.5, 3)
     assert [guarded.status("GET", "/v1/status", guarded.read) for _ in range(4)] == [200, 200, 200, 429]
     response = guarded.client.get("/v1/status", headers={"authorization": f"Bearer {guarded.read}"})
-    assert "PASSAGES_RATE" in detail(response, 429)
+    told = detail(response, 429)
+    assert "PASSAGES_RATE" in told
+    assert "/v1/search/batch" in told
     assert 1 <= int(response.headers["retry-after"]) <= 2
     assert guarded.status("GET", "/v1/status", guarded.write) == 200
 
@@ -257,7 +260,9 @@ def test_allowed_names_are_answered_and_with_keys_only_these(tmp_path: Path, gua
     client = client_of(tmp_path, Door(Policy(allowed_hosts=frozenset({"docs.example.net"}))))
     assert client.get("/v1/status", headers={"host": "docs.example.net"}).status_code == 200
     guarded.policy.allowed_hosts = frozenset({"docs.example.net"})
-    assert guarded.status("GET", "/v1/status", guarded.read) == 421
+    refused = detail(guarded.client.get("/v1/status", headers={"host": "127.0.0.1"}), 421)
+    assert "ask for docs.example.net," in refused
+    assert "http://" not in refused  # by which it would be refused again
     assert guarded.status("GET", "/v1/status", guarded.read, host="docs.example.net:443") == 200
     assert guarded.status("GET", "/livez") == 200  # a cluster's probe asks by address
 
@@ -404,6 +409,23 @@ def test_a_request_is_one_line_and_its_question_is_told_only_if_that_is_switched
     ]
     for line, end in zip(lines, ends, strict=True):
         assert re.fullmatch(rf"20\d\d-\S+ {end}", line), line
+
+
+def test_a_reader_of_the_log_that_goes_away_costs_its_lines_alone() -> None:
+    code = (
+        "import logging, os, sys; from service import access_log, logs; logs.configure(); access_log.configure(); "
+        "sys.stdin.read(); logging.getLogger('passages.access').info('a line'); logging.warning('it goes on'); "
+        "sys.stderr.flush(); os._exit(0)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as one:
+        assert one.stdin
+        assert one.stdout
+        assert one.stderr
+        one.stdout.close()
+        one.stdin.close()
+        assert one.stderr.read() == b"WARNING root: it goes on\n"
 
 
 def test_a_traceback_tells_places_and_kinds_and_no_message() -> None:

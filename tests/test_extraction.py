@@ -258,6 +258,18 @@ def test_a_child_that_crashes_costs_one_file(folder: Path) -> None:
         assert isinstance(read(extractor, folder / "b.html", GOOD[".html"])[0], Document)
 
 
+def test_a_child_that_ended_while_nothing_was_asked_of_it_costs_no_file(folder: Path) -> None:
+    with Extractor() as extractor:
+        for _ in range(2):
+            read(extractor, folder / "b.html", GOOD[".html"])
+            pid = extractor.pid
+            assert pid is not None
+            os.kill(pid, 9)
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is still there to be collected
+            assert isinstance(read(extractor, folder / "b.html", GOOD[".html"])[0], Document)
+            assert extractor.pid != pid
+
+
 def synced(collection: Collection, folder: Path, limits: Limits | None = None) -> Summary:
     return Sync(collection, limits=limits or Limits()).run([folder])
 

@@ -1,6 +1,7 @@
 """Keys and sessions by themselves, without a server."""
 
 import json
+import os
 import re
 import stat
 import threading
@@ -50,6 +51,21 @@ def test_servers_that_start_at_once_make_one_first_key(tmp_path: Path) -> None:
         thread.join()
     assert len([one for one in made if one]) == 1
     assert len(KeyFile(tmp_path).current()) == 1
+
+
+def test_a_change_of_keys_is_on_the_disk_when_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, synced, fsync = KeyFile(tmp_path / "index"), list[tuple[Path, str]](), os.fsync
+
+    def record(descriptor: int) -> None:
+        fsync(descriptor)
+        there = file.path.read_text() if file.path.exists() else ""
+        synced.append((Path(f"/proc/self/fd/{descriptor}").readlink(), there))
+
+    monkeypatch.setattr(os, "fsync", record)
+    file.add("ci", "read")
+    assert tmp_path.resolve() in [path for path, _ in synced]  # the folder was new
+    file.revoke("ci")
+    assert synced[-1] == (file.path.parent.resolve(), '{\n  "keys": []\n}')
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Child processes that search: the same answers, whatever becomes of a child, and none that outlives its server."""
 
+import errno
 import json
 import os
 import signal
@@ -231,6 +232,26 @@ def test_others_take_the_children_s_place_when_files_were_mended(searchers: Sear
     before = pids(searchers)
     searchers.renew()
     assert not before & pids(searchers)
+    assert ask(searchers, filled, "What is red?").verdict
+
+
+def test_children_that_cannot_start_leave_the_others_at_work_and_nothing_behind(
+    searchers: Searchers, filled: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, started = pids(searchers), list[_Child]()
+    start = searchers._child
+
+    def second_fails() -> _Child:
+        if started:
+            raise OSError(errno.EAGAIN, "no more processes")
+        started.append(start())
+        return started[0]
+
+    monkeypatch.setattr(searchers, "_child", second_fails)
+    with pytest.raises(OSError, match="no more processes"):
+        searchers.renew()
+    assert pids(searchers) == before
+    assert ended(started[0]._process.pid)
     assert ask(searchers, filled, "What is red?").verdict
 
 

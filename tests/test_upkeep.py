@@ -8,6 +8,7 @@ from indexer import ingest
 from indexer.collection import Collection
 from indexer.documents import Document
 from indexer.ingest import put, remove
+from service.searchers import SearcherError
 from service.upkeep import Upkeep
 
 
@@ -81,3 +82,21 @@ def test_files_are_checked_once_and_made_again_if_they_are_damaged(
     assert folded.wait(10)
     upkeep.stop()
     assert "damaged" in caplog.text
+
+
+def test_processes_that_cannot_be_renewed_do_not_end_the_folding(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Collection, "check_vectors", lambda _: False)
+    monkeypatch.setattr(ingest, "FOLD_PASSAGES", 1)
+
+    def fail() -> None:
+        raise SearcherError("no process can be started")
+
+    upkeep = Upkeep(fail)
+    upkeep.start(collection)
+    assert until(lambda: "do not use the files" in caplog.text)
+    put(collection, Document("d", "", "A text."))
+    upkeep.is_due()
+    assert until(lambda: tail_size(collection) == 0)
+    upkeep.stop()
