@@ -160,8 +160,6 @@ class Catalog:
             raise Mismatch(f"its last commits are missing: it is at {generation}, and was at {known[1]}")
         if self.file.stat().st_size <= CHECKED_BYTES:
             check_whole(connection)
-        if not known:
-            self._witness.saw(self._identity, generation)
 
     @contextmanager
     def _borrowed(self) -> Iterator[sqlite3.Connection]:

@@ -238,50 +238,66 @@ from pathlib import Path
 import indexer.backup as module
 
 steps = {
-    "linked": (os, "link"), "put": (Path, "replace"),
-    "forgot": (module.Witness, "forget"), "derived": (module, "_remove_derived"),
+    "aside": (module, "_set_aside"), "put": (Path, "replace"), "forgot": (module.Witness, "forget"),
+    "committed": (module, "check_whole"), "seen": (module.Witness, "saw"), "derived": (module, "_remove_derived"),
 }
-where, name = steps[sys.argv[3]]
-before = sys.argv[4] == "before"
-real = getattr(where, name)
 
-def stopping(*args, **named):
-    if not before:
-        real(*args, **named)
-    os._exit(9)
+def watched(name, before, after):
+    where, what = steps[name]
+    real = getattr(where, what)
+    def step(*args, **named):
+        before()
+        done = real(*args, **named)
+        after()
+        return done
+    setattr(where, what, step)
 
-setattr(where, name, stopping)
+def read():  # as any command does that only reads
+    module.Catalog(Path(sys.argv[2])).close()
+
+if sys.argv[5] == "read":
+    watched("forgot", lambda: None, read)
+stop = lambda: os._exit(9)
+watched(sys.argv[3], *((stop, lambda: None) if sys.argv[4] == "before" else (lambda: None, stop)))
 module.restore(Path(sys.argv[1]), Path(sys.argv[2]), force=True)
 """
+STEPS = [(step, when) for step in ("aside", "forgot", "seen", "derived") for when in ("before", "after")]
 
 
-@pytest.mark.parametrize("wrecked", [False, True])
-@pytest.mark.parametrize(
-    ("step", "when"),
-    [
-        ("linked", "before"),
-        ("linked", "after"),
-        ("put", "before"),
-        ("put", "after"),
-        ("forgot", "after"),
-        ("derived", "before"),
-    ],
-)
+def stopped_restore(saved: Path, folder: Path, step: str, when: str, *, beside: str = "") -> None:
+    """Kills a restoring at a step; ``beside`` "read": another opens the index as soon as its witness is gone."""
+    command = [sys.executable, "-c", STOPPED, saved, folder, step, when, beside]
+    assert subprocess.run(command, timeout=60, check=False).returncode == 9
+
+
+@pytest.mark.parametrize(("step", "when"), [*STEPS, ("committed", "before")])
 def test_a_restoring_that_was_killed_leaves_the_old_index_or_the_new_one(
-    saved: Path, collection: Collection, step: str, when: str, wrecked: bool
+    saved: Path, collection: Collection, step: str, when: str
 ) -> None:
-    if not wrecked and step in ("linked", "put"):
-        return  # it is one transaction then
+    """Also for who reads meanwhile, and for who writes then."""
+    stopped_restore(saved, collection.folder, step, when, beside="read")
+    assert first(collection, "Who swims or stands in the water?") in ("otter", "heron")
+    left = [one for one, _ in content(collection.folder)]
+    assert left == (["otter"] if step in ("aside", "forgot") else ["heron"])
+    put(collection, Document("eel", "", "The eel hides under stones."))
+    assert [one for one, _ in content(collection.folder)] == ["eel", *left]
+    restore(saved, collection.folder, force=True)
+    assert [one for one, _ in content(collection.folder)] == ["heron"]
+
+
+@pytest.mark.parametrize(("step", "when"), [*STEPS, ("put", "before"), ("put", "after")])
+def test_a_restoring_over_a_damaged_index_that_was_killed_leaves_that_or_the_new_one(
+    saved: Path, collection: Collection, step: str, when: str
+) -> None:
     collection.close()
-    if wrecked:
-        file = collection.folder / CATALOG_FILE
-        file.write_bytes(b"\xff" * 100 + file.read_bytes()[100:])
-    done = subprocess.run([sys.executable, "-c", STOPPED, saved, collection.folder, step, when], timeout=60, check=False)
-    assert done.returncode == 9
-    try:
-        assert [one for one, _ in content(collection.folder)] in (["otter"], ["heron"])
-    except DamagedError:
-        assert wrecked
+    file = collection.folder / CATALOG_FILE
+    file.write_bytes(b"\xff" * 100 + file.read_bytes()[100:])
+    stopped_restore(saved, collection.folder, step, when)
+    if (step, when) == ("put", "after") or step in ("seen", "derived"):
+        assert content(collection.folder) == [("heron", HERON)]
+    else:
+        with pytest.raises(DamagedError):
+            content(collection.folder)
     restore(saved, collection.folder, force=True)
     assert [one for one, _ in content(collection.folder)] == ["heron"]
 
