@@ -104,7 +104,7 @@ class Catalog:
                 yield writer
                 changed = connection.total_changes > changes  # what changes nothing is no commit
                 if changed:
-                    connection.execute("UPDATE state SET generation = generation + 1")
+                    connection.execute("UPDATE state SET commits = commits + 1")
                     seal_state(connection)
                 connection.execute("COMMIT")
             finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,29 @@ def test_a_migration_that_is_stopped_at_any_statement_leaves_the_old_format(
     Stopping.after = -1
     catalog = Catalog(folder)
     assert texts(catalog) == TEXTS
+    catalog.close()
+
+
+def test_a_server_of_the_release_before_that_still_runs_can_write_no_more(tmp_path: Path) -> None:
+    """It opened the file as format 2, and looks at the format no more; what it says, for each commit, is this."""
+    folder = unpacked(2, tmp_path)
+    with closing(sqlite3.connect(folder / CATALOG_FILE, isolation_level=None)) as old:
+        old.execute("PRAGMA foreign_keys = ON")
+        (before,) = old.execute("SELECT generation FROM state").fetchone()
+        catalog = Catalog(folder)
+        with pytest.raises(sqlite3.OperationalError, match="no such column: generation"):
+            old.execute("SELECT generation, contract FROM state")
+        old.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError, match="no such column: generation"):
+            old.execute("UPDATE state SET generation = generation + 1")
+        old.execute("ROLLBACK")
+        with catalog.write() as writer:
+            assert writer.delete_document("stork")
+        with catalog.read() as snapshot:
+            assert (snapshot.generation, len(snapshot.removed(before))) == (before + 1, 1)
+        catalog.close()
+    catalog = Catalog(folder)
+    catalog.check()
     catalog.close()
 
 
