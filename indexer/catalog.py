@@ -12,6 +12,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -61,6 +62,13 @@ CHECKED_BYTES = 8 << 20
 _UNKNOWN = -1  # no file's inode
 
 
+@dataclass
+class _History:
+    """The identity of what is being read, as soon as it is known."""
+
+    identity: str = ""
+
+
 class Catalog:
     """The SQLite file of an index folder. Safe to share between threads; one process at a time may write.
 
@@ -75,7 +83,8 @@ class Catalog:
         self._idle: queue.SimpleQueue[tuple[int, sqlite3.Connection]] = queue.SimpleQueue()
         self._writing, self._opening = threading.Lock(), threading.Lock()
         self._closed = False
-        self._identity = ""
+        self._identity = ""  # of the commit that was read last
+        self._damaged = ""  # of the one in which damage was met: another may be in its place by then
         self._inode = 0
         try:
             self._open()
@@ -86,21 +95,24 @@ class Catalog:
     @contextmanager
     def read(self) -> Iterator[Snapshot]:
         """A snapshot of the latest commit."""
-        with self._explained("read"), self._trusted() as connection:
+        with self._explained("read") as history, self._trusted() as connection:
             connection.execute("BEGIN")
             try:
-                yield Snapshot(connection)
+                snapshot = Snapshot(connection)
+                history.identity = snapshot.identity
+                yield snapshot
             finally:
                 connection.rollback()
 
     @contextmanager
     def write(self) -> Iterator[Writer]:
         """A write transaction: committed at the end of the block, or not at all. The caller holds the writer lock."""
-        with self._writing, self._explained("written"), self._trusted() as connection:
+        with self._writing, self._explained("written") as history, self._trusted() as connection:
             connection.execute("BEGIN IMMEDIATE")
             changes = connection.total_changes
             try:
                 writer = Writer(connection)
+                history.identity = writer.identity
                 yield writer
                 changed = connection.total_changes > changes  # what changes nothing is no commit
                 if changed:
@@ -116,9 +128,11 @@ class Catalog:
     def check(self, pause: Callable[[], None] = lambda: None) -> None:
         """Read all of the latest commit and compare it with what was written; ``pause`` is called now and then, for who
         has better things to do. Raises :class:`DamagedError`."""
-        with self._explained("read"):
+        with self._explained("read") as history:
             self._notice()
             with closing(self._connect()) as connection:  # a new one: others have pages of it in memory
+                connection.execute("BEGIN")
+                history.identity = read_state(connection)[2]
                 check_whole(connection, pause)
 
     def look(self) -> None:
@@ -128,7 +142,7 @@ class Catalog:
 
     def refuse(self, damage: str) -> None:
         """Another process found it damaged: ``damage`` is what it said."""
-        self.damage = damage
+        self._damaged, self.damage = self._identity, damage
 
     def close(self) -> None:
         """Close the connections: those that are idle now, the others after their use."""
@@ -235,27 +249,29 @@ class Catalog:
                 identity = read_state(connection)[2]
         except (sqlite3.Error, Mismatch):
             return False
-        restored, self._identity = identity != self._identity, identity
-        return restored
+        return identity != self._damaged
 
     @contextmanager
-    def _explained(self, what: str) -> Iterator[None]:
-        """What SQLite says of the file or the disk, as an error that says what to do."""
+    def _explained(self, what: str) -> Iterator[_History]:
+        """What SQLite says of the file or the disk, as an error that says what to do. The block tells what it reads."""
+        history = _History()
         try:
-            yield
+            yield history
         except Mismatch as error:
-            self._refuse(f"is damaged: {error}", error)
+            self._refuse(f"is damaged: {error}", error, history)
         except UnicodeDecodeError as error:  # sqlite3's, of a message that quotes what is damaged
-            self._refuse(f"cannot be {what}: malformed", error)
+            self._refuse(f"cannot be {what}: malformed", error, history)
         except (sqlite3.InterfaceError, sqlite3.ProgrammingError):
             raise  # a fault of this program, not of the file
         except sqlite3.Error as error:
             if isinstance(error, sqlite3.IntegrityError) and not self._is_damaged():
                 raise
             if tells_damage(error):
-                self._refuse(f"cannot be {what}: {error}", error)
+                self._refuse(f"cannot be {what}: {error}", error, history)
             kind = FullError if tells_full(error) else CatalogError
             raise kind(f"{self.file} cannot be {what} ({error}); {advice_on(self.file, error)}") from error
+        finally:
+            self._identity = history.identity or self._identity
 
     def _is_damaged(self) -> bool:
         """Whether a rule that the program keeps is broken by what the file holds."""
@@ -267,7 +283,8 @@ class Catalog:
             return True
         return False
 
-    def _refuse(self, what: str, cause: Exception | None = None) -> NoReturn:
+    def _refuse(self, what: str, cause: Exception | None = None, history: _History | None = None) -> NoReturn:
+        self._damaged = (history and history.identity) or self._identity
         self.damage = f"{self.file} {what}; {advice(self.folder)}"
         raise DamagedError(self.damage) from cause
 

@@ -209,6 +209,26 @@ def test_damage_that_was_seen_is_forgotten_when_it_is_restored(
         assert first(opened, "Who stands in the water?") == "heron"
 
 
+def test_damage_of_a_restored_index_is_remembered_too(
+    saved: Path, collection: Collection, monkeypatch: pytest.MonkeyPatch, encoder: Encoder
+) -> None:
+    """Restored through SQLite, so the file is the same: what was met in it since is no damage of the one before."""
+    monkeypatch.setattr("indexer.catalog.CHECKED_BYTES", 0)
+    with Collection(collection.folder, encoder=encoder) as opened:
+        restore(saved, collection.folder, force=True)
+        with sqlite3.connect(collection.folder / CATALOG_FILE) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+        damage(collection.folder, b"The heron")
+        with pytest.raises(DamagedError):
+            opened.catalog.check()
+        for _ in range(2):
+            with pytest.raises(DamagedError):
+                opened.catalog.look()
+        restore(saved, collection.folder, force=True)
+        assert first(opened, "Who stands in the water?") == "heron"
+
+
 def test_an_index_is_replaced_only_by_force_and_not_while_another_writes(
     saved: Path, collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
