@@ -7,6 +7,7 @@ are bytes with their places as 16-bit numbers, terms 32-bit numbers, little-endi
 
 from __future__ import annotations
 
+import logging
 import queue
 import sqlite3
 import threading
@@ -17,18 +18,22 @@ from pathlib import Path
 from typing import NoReturn
 
 from indexer.checksums import Mismatch
+from indexer.errors import PassagesError
 from indexer.faults import advice_on, tells_damage, tells_full
 from indexer.files import sync_folder
 from indexer.hashes import content_hash, document_hash, passage_ids
+from indexer.lock import WriterLock
 from indexer.records import EncodedPassage, Keys, StoredPassage
 from indexer.schema import (
     SCHEMA_VERSION,
     CatalogError,
     DamagedError,
+    EarlierError,
     FullError,
     advice,
     check_schema,
     check_version,
+    is_earlier,
     prepare,
     read_state,
     seal_state,
@@ -57,7 +62,9 @@ CATALOG_FILE = "catalog.sqlite"
 # A catalog up to this size is checked whole when it is opened (docs/design.md says what that costs); a larger one row by row
 # as it is read, and whole in the background.
 CHECKED_BYTES = 8 << 20
+_MIGRATION_S = 600.0  # for another process that brings a large one to this format
 
+log = logging.getLogger(__name__)
 
 _UNKNOWN = -1  # no file's inode
 
@@ -76,8 +83,10 @@ class Catalog:
     catalog is in its place, which is noticed.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.file = folder, folder / CATALOG_FILE
+    def __init__(self, folder: Path, *, migrate: bool = True) -> None:
+        """Opens it, or makes it. Raises :class:`CatalogError`, and :class:`indexer.lock.LockedError` if it is of an earlier
+        release and another process writes it; without ``migrate`` such a one is left as it is: :class:`EarlierError`."""
+        self.folder, self.file, self._migrate = folder, folder / CATALOG_FILE, migrate
         self.damage: str | None = None  # what of it is not what was written, once that is known
         self._witness = Witness(folder)
         self._idle: queue.SimpleQueue[tuple[int, sqlite3.Connection]] = queue.SimpleQueue()
@@ -88,7 +97,7 @@ class Catalog:
         self._inode = 0
         try:
             self._open()
-        except CatalogError:
+        except PassagesError:
             self.close()
             raise
 
@@ -150,7 +159,7 @@ class Catalog:
         self._drop_idle()
 
     def _open(self) -> None:
-        known = self._witness.known()  # before the state: who writes meanwhile is ahead of it, never behind
+        known = self._witness.known()
         self._inode, self.damage = _inode(self.file), None
         if known or self._witness.has_wal():  # there was a catalog, so it is not to be made
             if not self._inode:
@@ -162,18 +171,43 @@ class Catalog:
             if is_new:
                 with suppress(OSError):  # some file systems cannot; SQLite, which does not even try, takes that too
                     sync_folder(self.folder)  # or the file itself would be gone when the machine stops
-            self._check_opening(connection, known)
+            self._check_opening(connection)
         self._inode = _inode(self.file)
 
-    def _check_opening(self, connection: sqlite3.Connection, known: tuple[str, int] | None) -> None:
+    def _check_opening(self, connection: sqlite3.Connection) -> None:
+        if is_earlier(connection):
+            self._bring_on(connection)
         check_version(connection, self.file)
-        generation, _, self._identity, _ = read_state(connection)
-        if known and known[0] != self._identity:
-            raise Mismatch("it, or what is beside it, is of another index")
-        if known and known[1] > generation:
-            raise Mismatch(f"its last commits are missing: it is at {generation}, and was at {known[1]}")
+        self._identity = self._check_latest(connection)
         if self.file.stat().st_size <= CHECKED_BYTES:
             check_whole(connection)
+
+    def _bring_on(self, connection: sqlite3.Connection) -> None:
+        """To this release's format, which takes a while: others wait for the lock longer than SQLite waits for a commit."""
+        if not self._migrate:
+            raise EarlierError(f"{self.file} is of an earlier release; what opens it next brings it to this one's format")
+        message = "%s is of an earlier release: it is brought to this one's format, about 10 seconds a gigabyte"
+        log.warning(message, self.file)
+        with WriterLock(self.folder).held(_MIGRATION_S):
+            check_version(connection, self.file)
+            generation, _, identity, _ = read_state(connection)
+            self._witness.saw(identity, generation)
+
+    def _check_latest(self, connection: sqlite3.Connection) -> str:
+        """Compares what is there with the last commit that was made; its identity. The witness is read before the state: who
+        writes meanwhile is ahead of it, never behind. Who restores meanwhile has another one, so then both are read again."""
+        known = self._witness.known()
+        while True:
+            generation, _, identity, _ = read_state(connection)
+            if not known or (known[0] == identity and known[1] <= generation):
+                return identity
+            if (again := self._witness.known()) == known:
+                break
+            known = again
+        keep = f"if you want what is there now: passages restore {self.file} --index {self.folder} --force"
+        if known[0] != identity:
+            raise Mismatch(f"it, or what is beside it, is of another index ({keep})")
+        raise Mismatch(f"its last commits are missing: it is at {generation}, and was at {known[1]} ({keep})")
 
     @contextmanager
     def _borrowed(self) -> Iterator[sqlite3.Connection]:
@@ -238,7 +272,7 @@ class Catalog:
             if not inode:
                 self._refuse("is gone")
             self._open()
-        except CatalogError:
+        except PassagesError:
             self._inode, self.damage = _UNKNOWN, None  # whatever comes in its place is looked at from the start
             raise
 

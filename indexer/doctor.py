@@ -18,7 +18,7 @@ from indexer.files import named_folder
 from indexer.lock import LockedError, WriterLock
 from indexer.models import locate
 from indexer.passages import Passage
-from indexer.schema import CatalogError, DamagedError
+from indexer.schema import CatalogError, DamagedError, EarlierError
 from indexer.snapshot import Snapshot
 from indexer.vectorfiles import VECTORS_FILE, open_files, read_record, whole
 from indexer.vectorstate import FILES_PASSAGES, tag
@@ -44,7 +44,11 @@ def examine(folder: Path, model: str) -> Iterator[Finding]:
     for look in (check_writable, check_space, check_lock, check_leftovers):
         yield look(folder)
     try:
-        catalog = Catalog(folder) if (folder / CATALOG_FILE).exists() or Witness(folder).known() else None
+        catalog = Catalog(folder, migrate=False) if (folder / CATALOG_FILE).exists() or Witness(folder).known() else None
+    except EarlierError as error:
+        advice = "to be able to go back, copy the folder first, while nothing has it open"
+        yield Finding("catalog", "warning", f"{error}: {advice}", f"passages status --index {folder}")
+        return
     except CatalogError as error:
         yield Finding("catalog", "error", str(error), _restore(folder) if isinstance(error, DamagedError) else None)
         return

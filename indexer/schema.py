@@ -125,6 +125,10 @@ class FullError(CatalogError):
     """There is no room to write; what was committed before is kept."""
 
 
+class EarlierError(CatalogError):
+    """The catalog has the format of an earlier release, and was left as it is."""
+
+
 class DamagedError(CatalogError):
     """The catalog is not what was written: nothing of it can be trusted until it is restored."""
 
@@ -135,6 +139,11 @@ def advice(folder: Path) -> str:
         f"bring back a backup: passages restore FILE --index {folder}; without one, move {folder} away and index again "
         "(docs/operations.md tells what can still be saved)"
     )
+
+
+def is_earlier(connection: sqlite3.Connection) -> bool:
+    """Whether the file has the format of an earlier release."""
+    return connection.execute("PRAGMA user_version").fetchone()[0] in _MIGRATIONS
 
 
 def check_version(connection: sqlite3.Connection, file: Path) -> None:

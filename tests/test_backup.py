@@ -19,7 +19,7 @@ from indexer.documents import Document
 from indexer.encoder import Encoder
 from indexer.ingest import put, remove
 from indexer.lock import LockedError
-from indexer.schema import DamagedError
+from indexer.schema import DamagedError, read_state
 from indexer.search import Query, search
 
 HERON = "The heron stands in the shallow water and waits."
@@ -229,6 +229,44 @@ def test_damage_of_a_restored_index_is_remembered_too(
         assert first(opened, "Who stands in the water?") == "heron"
 
 
+def test_who_opens_an_index_while_it_is_restored_gets_the_restored_one(
+    saved: Path, collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The witness was of the one before, the state is of this one: no damage."""
+    restored: list[object] = []
+
+    def late(connection: sqlite3.Connection) -> tuple[int, str | None, str, int]:
+        if not restored:
+            restored.append(True)
+            restored.append(restore(saved, collection.folder, force=True))
+        return read_state(connection)
+
+    monkeypatch.setattr("indexer.catalog.read_state", late)
+    assert content(collection.folder) == [("heron", HERON)]
+    assert len(restored) == 2
+
+
+@pytest.mark.parametrize("how", ["older", "another's"])
+def test_a_catalog_that_was_replaced_by_hand_is_refused_with_the_command_that_keeps_it(
+    saved: Path, collection: Collection, tmp_path: Path, how: str
+) -> None:
+    folder = collection.folder
+    put(collection, Document("heron", "", HERON))
+    collection.close()
+    if how == "older":
+        older = shutil.copytree(folder, tmp_path / "older")
+        with Collection(folder) as later:
+            put(later, Document("eel", "", "The eel hides under stones."))
+        saved = older / CATALOG_FILE
+    shutil.copyfile(saved, folder / CATALOG_FILE)
+    command = rf"passages restore {folder / CATALOG_FILE} --index {folder} --force\); bring back a backup"
+    with pytest.raises(DamagedError, match=command):
+        Collection(folder)
+    restore(folder / CATALOG_FILE, folder, force=True)
+    assert ("heron", HERON) in content(folder)
+    assert "eel" not in dict(content(folder))
+
+
 def test_an_index_is_replaced_only_by_force_and_not_while_another_writes(
     saved: Path, collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,7 +324,7 @@ STEPS = [(step, when) for step in ("aside", "forgot", "seen", "derived") for whe
 
 def stopped_restore(saved: Path, folder: Path, step: str, when: str, *, beside: str = "") -> None:
     """Kills a restoring at a step; ``beside`` "read": another opens the index as soon as its witness is gone."""
-    command = [sys.executable, "-c", STOPPED, saved, folder, step, when, beside]
+    command = [sys.executable, "-c", STOPPED, str(saved), str(folder), step, when, beside]
     assert subprocess.run(command, timeout=60, check=False).returncode == 9
 
 

@@ -15,7 +15,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 import service.upkeep
-from indexer.catalog import CATALOG_FILE
+from indexer.catalog import CATALOG_FILE, Catalog
 from indexer.collection import Collection
 from indexer.doctor import Finding, examine
 from indexer.documents import Document
@@ -145,8 +145,20 @@ def test_what_is_no_index_is_told(tmp_path: Path) -> None:
     assert not (tmp_path / "nowhere").exists()
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_an_index_of_an_earlier_release_is_told_and_left_as_it_is(number: int, tmp_path: Path) -> None:
+    folder = unpacked(number, tmp_path / "old")
+    before = [(path.name, path.read_bytes()) for path in folder.iterdir()]
+    found = findings(folder)["catalog"]
+    assert found.severity == "warning"
+    assert "is of an earlier release" in found.message
+    assert "copy the folder first" in found.message
+    assert [(path.name, path.read_bytes()) for path in folder.iterdir()] == before
+
+
 def test_an_old_index_asks_to_be_encoded_again(tmp_path: Path) -> None:
-    found = findings(unpacked(1, tmp_path / "old"))
+    Catalog(unpacked(1, tmp_path / "old")).close()
+    found = findings(tmp_path / "old")
     assert (found["readings"].severity, found["readings"].mend) == (
         "error",
         f"passages index --index {tmp_path / 'old'} --reindex",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import sqlite3
 import threading
 from contextlib import closing
@@ -16,9 +17,11 @@ from indexer.catalog import CATALOG_FILE, Catalog
 from indexer.collection import Collection
 from indexer.encoder import Encoder
 from indexer.ingest import reindex
+from indexer.lock import LockedError, WriterLock
 from indexer.models import ModelError
 from indexer.schema import SCHEMA_VERSION, CatalogError
 from indexer.search import Query, search
+from indexer.witness import Witness
 
 FIXTURES = Path(__file__).parent / "fixtures"
 RIVER = "The river floods the lower town every spring.\n\nIn 1998 the mayor had a wall built of granite.\n"
@@ -149,6 +152,22 @@ def test_a_server_of_the_release_before_that_still_runs_can_write_no_more(tmp_pa
     catalog = Catalog(folder)
     catalog.check()
     catalog.close()
+
+
+def test_an_old_index_is_brought_on_by_who_may_write_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = unpacked(2, tmp_path)
+    monkeypatch.setattr("indexer.catalog._MIGRATION_S", 0.1)
+    with WriterLock(folder).held(0), pytest.raises(LockedError, match=f"process {os.getpid()} .* is writing this index"):
+        Catalog(folder)
+    assert version(folder) == 2
+    Catalog(folder).close()
+    assert "is of an earlier release: it is brought to this one's format" in caplog.text
+    assert Witness(folder).known()
+    caplog.clear()
+    Catalog(folder).close()
+    assert caplog.text == ""
 
 
 def test_two_that_open_an_old_index_at_once_bring_it_on_once(tmp_path: Path) -> None:

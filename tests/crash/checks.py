@@ -133,7 +133,7 @@ def _from_catalog_alone(index: Path, encoder: Encoder) -> Iterator[Collection]:
     """The same catalog without anything derived."""
     with tempfile.TemporaryDirectory(dir=index.parent.parent) as folder:
         for path in index.glob(f"{CATALOG_FILE}*"):
-            if not path.name.endswith("-shm"):
+            if path.is_file() and not path.name.endswith("-shm"):
                 shutil.copy(path, folder)
         with Collection(Path(folder), encoder=encoder) as collection:
             yield collection
