@@ -15,6 +15,7 @@ from indexer.encoder import Encoder
 from indexer.files import make_folder, sweep
 from indexer.lock import WriterLock
 from indexer.models import DEFAULT_MODEL, ModelContract, ModelError, ModelFiles, locate
+from indexer.place import check_place
 from indexer.records import Counts
 from indexer.runtimes import Kind
 from indexer.schema import CatalogError
@@ -310,16 +311,10 @@ def _make(folder: Path) -> None:
         if (folder / CATALOG_FILE).exists() or Witness(folder).known():  # the latter: it is damaged, which opening it tells
             return
         make_folder(folder)
-        if any(not _is_ours(path) for path in folder.iterdir()):
-            raise CatalogError(f"{folder} holds other files and no index; choose a new or empty folder with --index")
+        check_place(folder)
         for file in (WORDS_FILE, VECTORS_FILE):  # of a catalog that is gone
             (folder / file).unlink(missing_ok=True)
     except OSError as error:
         raise CatalogError(
             f"the index folder {folder} cannot be made: {error.strerror}; choose another with --index"
         ) from error
-
-
-def _is_ours(path: Path) -> bool:
-    """What may lie in a folder that is to become an index: what a stopped start of ours, or a file system, left there."""
-    return path.name.startswith((".", "writer.", "words", "vectors", "keys.json", CATALOG_FILE)) or path.name == "lost+found"

@@ -19,7 +19,7 @@ from indexer.documents import Document
 from indexer.encoder import Encoder
 from indexer.ingest import put, remove
 from indexer.lock import LockedError
-from indexer.schema import DamagedError, read_state
+from indexer.schema import CatalogError, DamagedError, read_state
 from indexer.search import Query, search
 
 HERON = "The heron stands in the shallow water and waits."
@@ -97,6 +97,29 @@ def test_a_file_that_is_there_is_replaced_only_by_force(collection: Collection, 
     assert (tmp_path / "saved").read_text(encoding="utf-8") == "mine"
     backup(collection.catalog, tmp_path / "saved", force=True)
     assert (tmp_path / "saved").read_bytes().startswith(b"SQLite")
+
+
+@pytest.mark.parametrize("name", ["catalog.sqlite", "catalog.sqlite-wal", "words.json"])
+def test_a_backup_does_not_take_the_place_of_the_index_itself(collection: Collection, tmp_path: Path, name: str) -> None:
+    put(collection, Document("heron", "", HERON))
+    (tmp_path / "link").symlink_to(collection.folder)
+    for folder in (collection.folder, tmp_path / "link"):
+        with pytest.raises(BackupError, match="is a file of an index itself: name another"):
+            backup(collection.catalog, folder / name, force=True)
+    put(collection, Document("eel", "", "The eel hides under stones."))
+    assert first(collection, "Who hides under stones?") == "eel"
+
+
+def test_a_folder_of_other_files_is_made_no_index(saved: Path, tmp_path: Path) -> None:
+    """What restoring deletes, as derived from an index that was there, could be theirs."""
+    theirs = tmp_path / "theirs"
+    for name in ("words-of-the-week", "words-2024"):
+        (theirs / name).mkdir(parents=True)
+    (theirs / "words-2024" / "January.txt").write_text("mine", encoding="utf-8")
+    for force in (False, True):
+        with pytest.raises(CatalogError, match="holds other files and no index; choose a new or empty folder"):
+            restore(saved, theirs, force=force)
+    assert sorted(path.name for path in theirs.rglob("*")) == ["January.txt", "words-2024", "words-of-the-week"]
 
 
 def test_what_cannot_be_written_is_told_and_leaves_nothing(
@@ -358,6 +381,38 @@ def test_a_restoring_over_a_damaged_index_that_was_killed_leaves_that_or_the_new
             content(collection.folder)
     restore(saved, collection.folder, force=True)
     assert [one for one, _ in content(collection.folder)] == ["heron"]
+
+
+def test_what_was_set_aside_is_not_written_into(
+    saved: Path, collection: Collection, monkeypatch: pytest.MonkeyPatch, encoder: Encoder
+) -> None:
+    """The restored catalog was written into the file, and is not what was written: the disk fails. What was there is kept."""
+    monkeypatch.setattr("indexer.catalog.CHECKED_BYTES", 0)
+    collection.close()
+    damage(collection.folder, b"The otter")
+    before = (collection.folder / CATALOG_FILE).read_bytes()
+
+    def fails(_: sqlite3.Connection) -> None:
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    monkeypatch.setattr(indexer.backup, "check_whole", fails)
+    done = restore(saved, collection.folder, force=True)
+    assert done.aside
+    assert (done.aside / CATALOG_FILE).read_bytes() == before
+    assert content(collection.folder) == [("heron", HERON)]
+
+
+def test_a_disk_that_is_full_is_told_and_leaves_the_index(
+    saved: Path, collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(indexer.backup, "new_identity", full)
+    with pytest.raises(BackupError, match=r"cannot be written \(database or disk is full\); mend that and restore again"):
+        restore(saved, collection.folder, force=True)
+    assert [one for one, _ in content(collection.folder)] == ["otter"]
+    assert not list(collection.folder.glob("catalog.sqlite-*ed-*"))
 
 
 def test_a_backup_of_an_earlier_format_is_brought_to_this_one(tmp_path: Path, encoder: Encoder) -> None:
