@@ -63,7 +63,7 @@ def findings(folder: Path) -> dict[str, Finding]:
 def test_nothing_is_wrong_with_an_index_that_nobody_harmed(folder: Path) -> None:
     found = findings(folder)
     assert {one.severity for one in found.values()} == {"ok"}
-    assert len(found) == 12
+    assert len(found) == 13
 
 
 def words_of_another(folder: Path) -> None:
@@ -121,7 +121,7 @@ def edit(folder: Path, sql: str) -> None:
     ("harm", "name", "severity", "mend"),
     [
         (words_of_another, "words", "warning", "passages rebuild --index {}"),
-        (left_over, "leftovers", "warning", "rm -r {}/words-7 {}/catalog.sqlite-restoring"),
+        (left_over, "leftovers", "warning", "rm -r {}/catalog.sqlite-restoring {}/words-7"),
         (text_changed, "passages", "error", "passages index --index {} --reindex"),
         (readings_gone, "readings", "error", "passages index --index {} --reindex"),
         (stopped, "sources", "warning", "passages index --index {} PATH..."),
@@ -138,6 +138,23 @@ def test_each_harm_is_found_by_name_with_the_command_that_mends_it(
     found = findings(folder)
     assert (found[name].severity, found[name].mend) == (severity, mend.replace("{}", str(folder)))
     assert [one.name for one in found.values() if one.severity != "ok"] == [name]
+
+
+def test_a_catalog_that_a_restore_kept_is_told_and_no_command_deletes_it(folder: Path) -> None:
+    (folder / "catalog.sqlite-damaged-1").mkdir()
+    found = findings(folder)
+    assert (found["aside"].severity, found["aside"].mend) == ("warning", None)
+    assert "catalog.sqlite-damaged-1" in found["aside"].message
+    assert found["leftovers"].severity == "ok"
+
+
+def test_only_what_our_own_commands_leave_is_a_leftover_and_its_path_is_quoted(folder: Path) -> None:
+    spaced = folder.rename(folder.with_name("my index"))
+    for name in ("report.partial", "report.new", "words-of-mine"):
+        (spaced / name).mkdir()
+    assert findings(spaced)["leftovers"].severity == "ok"
+    left_over(spaced)
+    assert findings(spaced)["leftovers"].mend == f"rm -r '{spaced}/catalog.sqlite-restoring' '{spaced}/words-7'"
 
 
 def test_what_is_no_index_is_told(tmp_path: Path) -> None:
