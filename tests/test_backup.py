@@ -218,6 +218,23 @@ def test_who_has_a_damaged_index_open_goes_on_with_the_restored_one(
     assert [one for one, _ in content(collection.folder)] == ["eel", "heron"]
 
 
+def test_a_restored_catalog_that_comes_to_a_generation_again_is_counted_again(collection: Collection, tmp_path: Path) -> None:
+    """Of one that cannot be read the generation is not known, so that it cannot be passed over."""
+    put(collection, Document("heron", "", HERON))
+    backup(collection.catalog, tmp_path / "saved")
+    put(collection, Document("otter", "", "The otter swims."))
+    collection.close()
+    with Collection(collection.folder) as opened:
+        with opened.catalog.read() as snapshot:
+            before = snapshot.generation
+            assert opened.counts(snapshot).documents == 2
+        file = collection.folder / CATALOG_FILE
+        file.write_bytes(b"\xff" * 100 + file.read_bytes()[100:])
+        assert restore(tmp_path / "saved", collection.folder, force=True).generation == before
+        with opened.catalog.read() as snapshot:
+            assert opened.counts(snapshot).documents == 1
+
+
 def test_damage_that_was_seen_is_forgotten_when_it_is_restored(
     saved: Path, collection: Collection, monkeypatch: pytest.MonkeyPatch, encoder: Encoder
 ) -> None:

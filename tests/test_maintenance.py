@@ -231,6 +231,16 @@ def test_the_commands_in_a_row(folder: Path, capsys: pytest.CaptureFixture[str])
     assert "2 passages was made anew" in capsys.readouterr().out
 
 
+def test_a_restored_index_without_keys_says_that_backups_hold_none(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    backup(folder.with_name("saved"), index=folder)
+    restore(folder.with_name("saved"), index=folder.with_name("new"))
+    assert "keys are in no backup, and this index has none: passages key add" in capsys.readouterr().out
+    (folder / "keys.json").write_text("{}", encoding="utf-8")
+    restore(folder.with_name("saved"), force=True, index=folder)
+    assert "keys are in no backup" not in capsys.readouterr().out
+    assert (folder / "keys.json").exists()
+
+
 def test_the_exit_status_of_doctor_tells_programs(folder: Path) -> None:
     damage(folder, b"The heron")
     done = subprocess.run([PASSAGES, "doctor", "--index", folder], capture_output=True, text=True, timeout=60, check=False)
