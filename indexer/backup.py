@@ -21,6 +21,7 @@ from indexer.checksums import Mismatch
 from indexer.errors import PassagesError
 from indexer.files import fresh_folder, remove_folders, sync_file, sync_folder
 from indexer.lock import WriterLock
+from indexer.place import check_place, is_ours
 from indexer.records import Counts
 from indexer.schema import CatalogError, new_identity, prepare, read_state
 from indexer.scrub import check_whole
@@ -58,6 +59,8 @@ class Restored(NamedTuple):
 
 def backup(catalog: Catalog, file: Path, *, force: bool = False) -> Backup:
     """Save the latest commit to ``file`` while others read and write. Raises :class:`BackupError`, :class:`CatalogError`."""
+    if is_ours(file) and (_is_in(file, catalog.folder) or (file.parent / "writer.lock").exists()):
+        raise BackupError(f"{file} is a file of an index itself: name another, in another folder")
     if file.exists() and not force:
         raise BackupError(f"{file} is there already: name another file, or replace it with --force")
     if not file.parent.is_dir():
@@ -70,8 +73,9 @@ def backup(catalog: Catalog, file: Path, *, force: bool = False) -> Backup:
         partial.replace(file)
         sync_folder(file.parent)
     except (OSError, sqlite3.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise BackupError(f"{file} cannot be written ({reason}); nothing was saved: make room, or name another file") from error
+        raise BackupError(
+            f"{file} cannot be written ({_reason(error)}); nothing was saved: make room, or name another file"
+        ) from error
     finally:
         _remove(partial)
     return made
@@ -82,14 +86,17 @@ def restore(file: Path, folder: Path, *, force: bool = False) -> Restored:
     only by ``force``. Raises :class:`BackupError`, :class:`CatalogError` and :class:`indexer.lock.LockedError`."""
     if not file.is_file():
         raise BackupError(f"there is no file {file}: name one that passages backup has written")
-    if any((folder / name).exists() for name in (CATALOG_FILE, CATALOG_FILE + "-wal")) and not force:
+    is_there = any((folder / name).exists() for name in (CATALOG_FILE, CATALOG_FILE + "-wal"))
+    if is_there and not force:
         raise BackupError(f"there is an index in {folder}: replace it with --force, or choose another folder with --index")
     try:
+        if not is_there:
+            check_place(folder)
         folder.mkdir(parents=True, exist_ok=True)
         with WriterLock(folder).held(_PATIENCE_S), _staged(file, folder) as staged:
             return _restored(staged, folder)
-    except OSError as error:
-        raise BackupError(f"the index in {folder} cannot be written ({error.strerror}); mend that and restore again") from error
+    except (OSError, sqlite3.Error) as error:
+        raise BackupError(f"the index in {folder} cannot be written ({_reason(error)}); mend that and restore again") from error
 
 
 def _copy(catalog: Catalog, partial: Path) -> None:
@@ -140,21 +147,20 @@ def _staged(file: Path, folder: Path) -> Iterator[Path]:
 
 def _restored(staged: Path, folder: Path) -> Restored:
     live = folder / CATALOG_FILE
-    with closing(sqlite3.connect(staged, isolation_level=None)) as source:
-        prepare(source)
-        source.execute("BEGIN")
-        aside = _set_aside(live)
-        before = _generation(live)
-        generation = max(read_state(source)[0], before or 0) + 1
-        new_identity(source, generation)
-        identity = read_state(source)[2]
-        source.execute("COMMIT")
-        source.execute("PRAGMA journal_mode = DELETE")
-        counts = _counts(source)
-        Witness(folder).forget()  # before: a catalog without one is taken as it is
-        through = before is not None and _through(source, live)
-        if not through:
-            _instead(staged, live)
+    aside = _set_aside(live)
+    try:
+        after = _generation(live)
+        if aside and after is not None:
+            _part(aside)
+        identity, generation, counts = _begun(staged, after or 0)
+    except BaseException:  # nothing was changed
+        if aside:
+            shutil.rmtree(aside, ignore_errors=True)
+        raise
+    Witness(folder).forget()  # before: a catalog without one is taken as it is
+    through = after is not None and _through(staged, live)
+    if not through:
+        _instead(staged, live)
     if through and aside:  # nothing of it was damaged beyond what SQLite replaces
         shutil.rmtree(aside)
         aside = None
@@ -162,6 +168,19 @@ def _restored(staged: Path, folder: Path) -> Restored:
     Witness(folder).saw(identity, generation)
     _remove_derived(folder)
     return Restored(generation, counts, aside)
+
+
+def _begun(staged: Path, after: int) -> tuple[str, int, Counts]:
+    """Begins another history in the staged catalog, one file from then on: its identity, generation and counts."""
+    with closing(sqlite3.connect(staged, isolation_level=None)) as source:
+        prepare(source)
+        source.execute("BEGIN")
+        generation = max(read_state(source)[0], after) + 1
+        new_identity(source, generation)
+        identity = read_state(source)[2]
+        source.execute("COMMIT")
+        source.execute("PRAGMA journal_mode = DELETE")
+        return identity, generation, _counts(source)
 
 
 def _is_made(file: Path) -> bool:
@@ -173,10 +192,13 @@ def _is_made(file: Path) -> bool:
         return True
 
 
-def _through(source: sqlite3.Connection, live: Path) -> bool:
+def _through(staged: Path, live: Path) -> bool:
     """Whether the catalog could be written, as one commit, into the file that is there: who has it open goes on with it."""
     try:
-        with closing(sqlite3.connect(live, timeout=30, isolation_level=None)) as target:
+        with (
+            closing(sqlite3.connect(staged)) as source,
+            closing(sqlite3.connect(live, timeout=30, isolation_level=None)) as target,
+        ):
             target.execute("PRAGMA synchronous = FULL")
             source.backup(target)
             prepare(target)
@@ -188,18 +210,37 @@ def _through(source: sqlite3.Connection, live: Path) -> bool:
 
 def _set_aside(live: Path) -> Path | None:
     """A folder that holds what is there, before anything opens it: who closes a catalog last may delete its ``-wal``."""
-    there = [live.with_name(CATALOG_FILE + side) for side in ("", "-wal", "-journal")]
+    there = [live.with_name(CATALOG_FILE + side) for side in ("-wal", "-journal", "")]
     if not any(file.exists() and file.stat().st_size for file in there):
         return None
     aside = fresh_folder(live.parent, ASIDE)
+    # In this order: if a reader that ends moves the -wal into the catalog meanwhile, the copy of it does so once more.
     for file in there:
         with suppress(FileNotFoundError):
-            try:
-                os.link(file, aside / file.name)
-            except OSError:  # a file system without links
-                shutil.copyfile(file, aside / file.name)
+            _set_one_aside(file, aside / file.name, may_link=file == live)
     sync_folder(aside)
     return aside
+
+
+def _set_one_aside(file: Path, place: Path, *, may_link: bool) -> None:
+    if may_link:
+        try:
+            os.link(file, place)
+        except OSError:  # a file system without links
+            may_link = False
+    if not may_link:
+        shutil.copyfile(file, place)
+        sync_file(place)
+
+
+def _part(aside: Path) -> None:
+    """A copy takes the link's place: what is written into the live file from now on is not written into it."""
+    linked = aside / CATALOG_FILE
+    copied = linked.with_name(CATALOG_FILE + ".new")
+    shutil.copyfile(linked, copied)
+    sync_file(copied)
+    copied.replace(linked)
+    sync_folder(aside)
 
 
 def _instead(staged: Path, live: Path) -> None:
@@ -238,6 +279,14 @@ def _remove_derived(folder: Path) -> None:
 def _of(error: CatalogError, file: Path, staging: Path) -> str:
     """What is wrong with the backup, in its own name and without the advice to restore it."""
     return str(error).split("; bring back", 1)[0].replace(str(staging / CATALOG_FILE), str(file))
+
+
+def _is_in(file: Path, folder: Path) -> bool:
+    return file.parent.resolve() == folder.resolve()
+
+
+def _reason(error: OSError | sqlite3.Error) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _remove(partial: Path) -> None:

@@ -15,6 +15,7 @@ from indexer.encoder import Encoder
 from indexer.files import make_folder, sweep
 from indexer.lock import WriterLock
 from indexer.models import DEFAULT_MODEL, ModelContract, ModelError, ModelFiles, locate
+from indexer.place import check_place
 from indexer.records import Counts
 from indexer.runtimes import Kind
 from indexer.schema import CatalogError
@@ -51,6 +52,10 @@ class _Derived(NamedTuple):
     contract: ModelContract | None
     identity: str = ""
 
+    def is_of(self, contract: ModelContract | None, identity: str, generation: int) -> bool:
+        """Whether they cover this commit: a restored catalog may come to a generation again."""
+        return (self.contract, self.identity, self.generation) == (contract, identity, generation)
+
 
 class Collection:
     """An index folder, open. Safe to share between threads and, for reading, between processes."""
@@ -81,7 +86,7 @@ class Collection:
         self._encoder = encoder
         self._derived: _Derived | None = None
         self._disk: Disk | None = None  # the word files that were checked last
-        self._counted: tuple[int, Counts] | None = None
+        self._counted: tuple[tuple[str, int], Counts] | None = None
         self._verified: Record | None = None  # files that this process found good, or not
         self._refused: Record | None = None
         self._loading, self._refreshing = threading.Lock(), threading.Lock()
@@ -105,8 +110,9 @@ class Collection:
 
     def counts(self, snapshot: Snapshot) -> Counts:
         """What the commit holds; counted once for each, since that reads every text."""
-        if self._counted is None or self._counted[0] != snapshot.generation:
-            self._counted = snapshot.generation, snapshot.counts()
+        commit = snapshot.identity, snapshot.generation  # a restored catalog may come to a generation again
+        if self._counted is None or self._counted[0] != commit:
+            self._counted = commit, snapshot.counts()
         return self._counted[1]
 
     def model_files(self) -> ModelFiles:
@@ -161,12 +167,12 @@ class Collection:
                 return
             if words.needs_rebuild:
                 words = _follow_words(Words.empty(), snapshot)
-            tag = words_tag(snapshot)
+            tag, identity = words_tag(snapshot), snapshot.identity
         folded = fold(self.folder, words, tag)
         self._disk = folded.disk
         with self._refreshing:
             # A commit in between is still in the catalog: the next view follows from what was folded.
-            if self._derived and self._derived.contract == contract and self._derived.generation == folded.generation:
+            if self._derived and self._derived.is_of(contract, identity, folded.generation):
                 self._derived = self._derived._replace(words=folded)
 
     def fold_vectors(self, at_least: int = 1) -> None:
@@ -175,12 +181,12 @@ class Collection:
         with self.catalog.read() as snapshot:
             self._verified = trusted_record(self.folder, snapshot, self._verified, self._refused)
             folded = fold_state(self.folder, snapshot, self._verified, at_least)
-            contract = snapshot.contract
+            contract, identity = snapshot.contract, snapshot.identity
         if folded is None:
             return
         self._verified = folded.tried
         with self._refreshing:
-            if self._derived and self._derived.contract == contract and self._derived.generation == folded.generation:
+            if self._derived and self._derived.is_of(contract, identity, folded.generation):
                 self._derived = self._derived._replace(vectors=folded)
 
     def prune(self, at_least: int = PRUNED_PASSAGES) -> int:
@@ -310,16 +316,10 @@ def _make(folder: Path) -> None:
         if (folder / CATALOG_FILE).exists() or Witness(folder).known():  # the latter: it is damaged, which opening it tells
             return
         make_folder(folder)
-        if any(not _is_ours(path) for path in folder.iterdir()):
-            raise CatalogError(f"{folder} holds other files and no index; choose a new or empty folder with --index")
+        check_place(folder)
         for file in (WORDS_FILE, VECTORS_FILE):  # of a catalog that is gone
             (folder / file).unlink(missing_ok=True)
     except OSError as error:
         raise CatalogError(
             f"the index folder {folder} cannot be made: {error.strerror}; choose another with --index"
         ) from error
-
-
-def _is_ours(path: Path) -> bool:
-    """What may lie in a folder that is to become an index: what a stopped start of ours, or a file system, left there."""
-    return path.name.startswith((".", "writer.", "words", "vectors", "keys.json", CATALOG_FILE)) or path.name == "lost+found"

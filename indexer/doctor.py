@@ -1,11 +1,14 @@
 """What may be wrong with an index, looked for one thing at a time: each check says what it found and the command that mends it.
 
-A check is given the folder alone, or an open catalog, and changes nothing. ``examine`` runs them all.
+A check is given the folder alone, or an open catalog, and changes nothing; an index of an earlier release is not even brought
+to this one's format. ``examine`` runs them all.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +21,7 @@ from indexer.files import named_folder
 from indexer.lock import LockedError, WriterLock
 from indexer.models import locate
 from indexer.passages import Passage
-from indexer.schema import CatalogError, DamagedError
+from indexer.schema import CatalogError, DamagedError, EarlierError
 from indexer.snapshot import Snapshot
 from indexer.vectorfiles import VECTORS_FILE, open_files, read_record, whole
 from indexer.vectorstate import FILES_PASSAGES, tag
@@ -28,6 +31,8 @@ from indexer.words import WORDS_FILE, open_words
 Severity = Literal["ok", "warning", "error"]
 _ROOM = 2  # a migration or a fold may need the catalog's size again
 _SHOWN = 3  # examples that a message names
+# Names that only our own stopped commands leave.
+_LEFT = re.compile(rf"(words|vectors)-\d+|(words|vectors)\.json\.new|{re.escape(STAGING)}")
 
 
 class Finding(NamedTuple):
@@ -41,15 +46,19 @@ class Finding(NamedTuple):
 
 def examine(folder: Path, model: str) -> Iterator[Finding]:
     """Every check, in an order in which the first error is most likely the cause of the others."""
-    for look in (check_writable, check_space, check_lock, check_leftovers):
+    for look in (check_writable, check_space, check_lock, check_leftovers, check_aside):
         yield look(folder)
     try:
-        catalog = Catalog(folder) if (folder / CATALOG_FILE).exists() or Witness(folder).known() else None
+        catalog = Catalog(folder, migrate=False) if (folder / CATALOG_FILE).exists() or Witness(folder).known() else None
+    except EarlierError as error:
+        advice = "to be able to go back, copy the folder first, while nothing has it open"
+        yield Finding("catalog", "warning", f"{error}: {advice}", f"passages status --index {_quoted(folder)}")
+        return
     except CatalogError as error:
         yield Finding("catalog", "error", str(error), _restore(folder) if isinstance(error, DamagedError) else None)
         return
     if catalog is None:
-        yield Finding("catalog", "error", f"there is no index in {folder}", f"passages index --index {folder} PATH...")
+        yield Finding("catalog", "error", f"there is no index in {folder}", f"passages index --index {_quoted(folder)} PATH...")
         return
     try:
         yield from _examine(catalog, folder, model)
@@ -78,7 +87,7 @@ def check_writable(folder: Path) -> Finding:
     paths = [folder, *(path for path in folder.iterdir() if path.is_file())] if folder.is_dir() else []
     refused = [path.name for path in paths if not os.access(path, os.R_OK | os.W_OK)]
     if refused:
-        return Finding("writable", "error", f"this user may not write {_some(refused)}", f"chmod -R u+rwX {folder}")
+        return Finding("writable", "error", f"this user may not write {_some(refused)}", f"chmod -R u+rwX {_quoted(folder)}")
     return Finding("writable", "ok", "all files can be read and written")
 
 
@@ -106,19 +115,28 @@ def check_lock(folder: Path) -> Finding:
 
 
 def check_leftovers(folder: Path) -> Finding:
-    """What stopped commands left, which only takes room."""
-    kept = {named_folder(folder / file) for file in (WORDS_FILE, VECTORS_FILE)}
-    left = [path for name in ("words", "vectors") for path in folder.glob(f"{name}-*") if path not in kept]
-    left += [
-        path
-        for path in (folder / STAGING, *folder.glob(ASIDE + "-*"), *folder.glob("*.new"), *folder.glob("*.partial"))
-        if path.exists()
-    ]
+    """What stopped commands of ours left, which only takes room."""
+    try:
+        kept = {named_folder(folder / file) for file in (WORDS_FILE, VECTORS_FILE)}
+    except OSError as error:
+        return Finding("leftovers", "warning", f"what is still of use cannot be told: {error.strerror}")
+    there = sorted(folder.iterdir()) if folder.is_dir() else []
+    left = [path for path in there if _LEFT.fullmatch(path.name) and path not in kept]
     if left:
         names = [path.name for path in left]
-        mend = "rm -r " + " ".join(str(path) for path in left)
+        mend = shlex.join(["rm", "-r", *map(str, left)])
         return Finding("leftovers", "warning", f"while nobody writes, these are of no use: {_some(names)}", mend)
     return Finding("leftovers", "ok", "nothing was left over")
+
+
+def check_aside(folder: Path) -> Finding:
+    """Damaged catalogs that a restore kept. No command mends that: it may be the only place that holds what was stored over
+    HTTP since the last backup, and who has saved that deletes it."""
+    aside = [path.name for path in sorted(folder.glob(ASIDE + "-*"))]
+    if aside:
+        message = f"kept by a restore, for who can save some of it, until you delete it: {_some(aside)}"
+        return Finding("aside", "warning", message)
+    return Finding("aside", "ok", "no damaged catalog was kept")
 
 
 def check_catalog(catalog: Catalog) -> Finding:
@@ -168,7 +186,7 @@ def check_model(snapshot: Snapshot, folder: Path, model: str) -> Finding:
         return Finding("model", "error", str(error))
     if files.weights != contract.weights:
         message = f"the index was made with {contract.name}, and {files.name} has other weights"
-        return Finding("model", "error", message, f"{_reindex(folder)} --model {model}")
+        return Finding("model", "error", message, f"{_reindex(folder)} --model {shlex.quote(model)}")
     return Finding("model", "ok", f"{contract.name} is here, with the weights that the index was made with")
 
 
@@ -201,12 +219,15 @@ def check_sources(snapshot: Snapshot, folder: Path, _: str) -> Finding:
     sources = snapshot.sources()
     failed = [source.path for source in sources if source.failures]
     half = [source.path for source in sources if not source.hash and not source.failures]
-    again = f"passages index --index {folder} PATH..."
+    again = f"passages index --index {_quoted(folder)} PATH..."
     if half:
         return Finding("sources", "warning", f"indexing was stopped before these were done: {_some(half)}", again)
     if failed:
         return Finding(
-            "sources", "warning", f"not all of these could be read: {_some(failed)}", f"passages status --index {folder}"
+            "sources",
+            "warning",
+            f"not all of these could be read: {_some(failed)}",
+            f"passages status --index {_quoted(folder)}",
         )
     return Finding("sources", "ok", f"{len(sources):,} files were read whole")
 
@@ -224,13 +245,17 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
+def _quoted(folder: Path) -> str:
+    return shlex.quote(str(folder))
+
+
 def _restore(folder: Path) -> str:
-    return f"passages restore FILE --index {folder}"
+    return f"passages restore FILE --index {_quoted(folder)}"
 
 
 def _rebuild(folder: Path) -> str:
-    return f"passages rebuild --index {folder}"
+    return f"passages rebuild --index {_quoted(folder)}"
 
 
 def _reindex(folder: Path) -> str:
-    return f"passages index --index {folder} --reindex"
+    return f"passages index --index {_quoted(folder)} --reindex"

@@ -98,6 +98,8 @@ END;
 
 # Tables are made as format 2 had them and brought on from there, so that a new file and an old one are alike.
 _FORMAT_3 = """
+-- A server of the release before looks at the format only as it opens: by this name it neither reads nor writes any more.
+ALTER TABLE state RENAME COLUMN generation TO commits;
 ALTER TABLE state ADD COLUMN identity TEXT NOT NULL DEFAULT ''; -- of this history: another has other passages by these keys
 ALTER TABLE state ADD COLUMN pruned INTEGER NOT NULL DEFAULT 0; -- "removed" tells of later generations only
 ALTER TABLE state ADD COLUMN schema INTEGER NOT NULL DEFAULT 0; -- checksum of the tables' definitions
@@ -123,6 +125,10 @@ class FullError(CatalogError):
     """There is no room to write; what was committed before is kept."""
 
 
+class EarlierError(CatalogError):
+    """The catalog has the format of an earlier release, and was left as it is."""
+
+
 class DamagedError(CatalogError):
     """The catalog is not what was written: nothing of it can be trusted until it is restored."""
 
@@ -133,6 +139,11 @@ def advice(folder: Path) -> str:
         f"bring back a backup: passages restore FILE --index {folder}; without one, move {folder} away and index again "
         "(docs/operations.md tells what can still be saved)"
     )
+
+
+def is_earlier(connection: sqlite3.Connection) -> bool:
+    """Whether the file has the format of an earlier release."""
+    return connection.execute("PRAGMA user_version").fetchone()[0] in _MIGRATIONS
 
 
 def check_version(connection: sqlite3.Connection, file: Path) -> None:
@@ -160,12 +171,12 @@ def check_schema(connection: sqlite3.Connection) -> None:
 
 def seal_state(connection: sqlite3.Connection) -> None:
     """Store the checksum of the state as it is now."""
-    connection.execute("UPDATE state SET checksum = checksum(generation, contract, identity, pruned, schema)")
+    connection.execute("UPDATE state SET checksum = checksum(commits, contract, identity, pruned, schema)")
 
 
 def read_state(connection: sqlite3.Connection) -> tuple[int, str | None, str, int]:
     """Generation, contract, identity, and the generation up to which "removed" was pruned. Raises :class:`Mismatch`."""
-    row = connection.execute("SELECT checksum, generation, contract, identity, pruned, schema FROM state").fetchone()
+    row = connection.execute("SELECT checksum, commits, contract, identity, pruned, schema FROM state").fetchone()
     if row is None:
         raise Mismatch("its state is missing")
     check("its state", *row)
@@ -174,7 +185,7 @@ def read_state(connection: sqlite3.Connection) -> tuple[int, str | None, str, in
 
 def new_identity(connection: sqlite3.Connection, generation: int) -> None:
     """Begin another history at a generation: what was derived from the old one is of no use, so nothing need be told of it."""
-    connection.execute("UPDATE state SET generation = ?, identity = lower(hex(randomblob(16))), pruned = ?", (generation,) * 2)
+    connection.execute("UPDATE state SET commits = ?, identity = lower(hex(randomblob(16))), pruned = ?", (generation,) * 2)
     connection.execute("DELETE FROM removed")
     seal_state(connection)
 

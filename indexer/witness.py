@@ -3,6 +3,9 @@
 SQLite drops, without a word, what a damaged or missing ``-wal`` held: commits that were acknowledged. So after each commit its
 number is written here, without waiting for the disk: it is never ahead of a commit that is on the disk, and behind only after
 the machine lost power. A catalog that is behind it, or of another history, is not the one that was written.
+
+It must never refuse a catalog that is on the disk. So only who holds the writer lock writes it, after its commit: a reader's
+word could be older than what is there. It ends with its own checksum: what a flipped bit or a power cut left says nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +13,9 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
+from zlib import crc32
+
+from indexer.files import sync_folder
 
 LATEST_FILE = "catalog.sqlite-latest"
 WAL_FILE = "catalog.sqlite-wal"
@@ -22,25 +28,30 @@ class Witness:
         self._file, self._wal = folder / LATEST_FILE, folder / WAL_FILE
 
     def saw(self, identity: str, generation: int) -> None:
-        """A commit was made. In place and in one call: a rename would cost as much as the commit."""
+        """A commit was made, by the caller, who holds the writer lock. In place and in one call: a rename would cost as much as
+        the commit."""
         with suppress(OSError):
             descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT, 0o666)
             try:
-                os.pwrite(descriptor, f"{identity} {generation:020}\n".encode(), 0)
+                os.pwrite(descriptor, _line(identity, generation), 0)
             finally:
                 os.close(descriptor)
 
     def known(self) -> tuple[str, int] | None:
-        """Identity and generation of the last commit that was seen; None if nothing legible is there."""
+        """Identity and generation of the last commit that was seen; None if what is there is not what was written."""
         try:
-            identity, generation = self._file.read_text(encoding="ascii").split()
-            return identity, int(generation)
+            written = self._file.read_bytes()
+            identity, generation, _ = written.decode("ascii").split(" ")
+            seen = identity, int(generation)
         except (OSError, ValueError):
             return None
+        return seen if _line(*seen) == written else None
 
     def forget(self) -> None:
-        """Another catalog is about to come. Raises :class:`OSError`."""
+        """Another catalog is about to come; when this returns, no power cut brings back what was said of the one before. Raises
+        :class:`OSError`."""
         self._file.unlink(missing_ok=True)
+        sync_folder(self._file.parent)
 
     def has_wal(self) -> bool:
         """Whether commits lie beside the catalog's file."""
@@ -48,3 +59,8 @@ class Witness:
             return self._wal.stat().st_size > 0
         except OSError:
             return False
+
+
+def _line(identity: str, generation: int) -> bytes:
+    said = f"{identity} {generation:020}".encode()
+    return said + b" %08x\n" % crc32(said)

@@ -69,6 +69,8 @@ def restore(
     lines = [f"{folder}: {done.counts.documents:,} documents, {done.counts.passages:,} passages"]
     if done.aside:
         lines.append(f"the damaged catalog that was there is {done.aside}; delete it when nothing of it is needed")
+    if not (folder / "keys.json").exists():
+        lines.append("keys are in no backup, and this index has none: passages key add makes one (docs/security.md)")
     _print(record, as_json, "\n".join(lines))
 
 

@@ -19,7 +19,7 @@ from indexer.documents import Document
 from indexer.encoder import Encoder
 from indexer.ingest import put, remove
 from indexer.lock import LockedError
-from indexer.schema import DamagedError
+from indexer.schema import CatalogError, DamagedError, read_state
 from indexer.search import Query, search
 
 HERON = "The heron stands in the shallow water and waits."
@@ -97,6 +97,29 @@ def test_a_file_that_is_there_is_replaced_only_by_force(collection: Collection, 
     assert (tmp_path / "saved").read_text(encoding="utf-8") == "mine"
     backup(collection.catalog, tmp_path / "saved", force=True)
     assert (tmp_path / "saved").read_bytes().startswith(b"SQLite")
+
+
+@pytest.mark.parametrize("name", ["catalog.sqlite", "catalog.sqlite-wal", "words.json"])
+def test_a_backup_does_not_take_the_place_of_the_index_itself(collection: Collection, tmp_path: Path, name: str) -> None:
+    put(collection, Document("heron", "", HERON))
+    (tmp_path / "link").symlink_to(collection.folder)
+    for folder in (collection.folder, tmp_path / "link"):
+        with pytest.raises(BackupError, match="is a file of an index itself: name another"):
+            backup(collection.catalog, folder / name, force=True)
+    put(collection, Document("eel", "", "The eel hides under stones."))
+    assert first(collection, "Who hides under stones?") == "eel"
+
+
+def test_a_folder_of_other_files_is_made_no_index(saved: Path, tmp_path: Path) -> None:
+    """What restoring deletes, as derived from an index that was there, could be theirs."""
+    theirs = tmp_path / "theirs"
+    for name in ("words-of-the-week", "words-2024"):
+        (theirs / name).mkdir(parents=True)
+    (theirs / "words-2024" / "January.txt").write_text("mine", encoding="utf-8")
+    for force in (False, True):
+        with pytest.raises(CatalogError, match="holds other files and no index; choose a new or empty folder"):
+            restore(saved, theirs, force=force)
+    assert sorted(path.name for path in theirs.rglob("*")) == ["January.txt", "words-2024", "words-of-the-week"]
 
 
 def test_what_cannot_be_written_is_told_and_leaves_nothing(
@@ -195,6 +218,23 @@ def test_who_has_a_damaged_index_open_goes_on_with_the_restored_one(
     assert [one for one, _ in content(collection.folder)] == ["eel", "heron"]
 
 
+def test_a_restored_catalog_that_comes_to_a_generation_again_is_counted_again(collection: Collection, tmp_path: Path) -> None:
+    """Of one that cannot be read the generation is not known, so that it cannot be passed over."""
+    put(collection, Document("heron", "", HERON))
+    backup(collection.catalog, tmp_path / "saved")
+    put(collection, Document("otter", "", "The otter swims."))
+    collection.close()
+    with Collection(collection.folder) as opened:
+        with opened.catalog.read() as snapshot:
+            before = snapshot.generation
+            assert opened.counts(snapshot).documents == 2
+        file = collection.folder / CATALOG_FILE
+        file.write_bytes(b"\xff" * 100 + file.read_bytes()[100:])
+        assert restore(tmp_path / "saved", collection.folder, force=True).generation == before
+        with opened.catalog.read() as snapshot:
+            assert opened.counts(snapshot).documents == 1
+
+
 def test_damage_that_was_seen_is_forgotten_when_it_is_restored(
     saved: Path, collection: Collection, monkeypatch: pytest.MonkeyPatch, encoder: Encoder
 ) -> None:
@@ -207,6 +247,64 @@ def test_damage_that_was_seen_is_forgotten_when_it_is_restored(
                 opened.catalog.check()
         restore(saved, collection.folder, force=True)
         assert first(opened, "Who stands in the water?") == "heron"
+
+
+def test_damage_of_a_restored_index_is_remembered_too(
+    saved: Path, collection: Collection, monkeypatch: pytest.MonkeyPatch, encoder: Encoder
+) -> None:
+    """Restored through SQLite, so the file is the same: what was met in it since is no damage of the one before."""
+    monkeypatch.setattr("indexer.catalog.CHECKED_BYTES", 0)
+    with Collection(collection.folder, encoder=encoder) as opened:
+        restore(saved, collection.folder, force=True)
+        with sqlite3.connect(collection.folder / CATALOG_FILE) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+        damage(collection.folder, b"The heron")
+        with pytest.raises(DamagedError):
+            opened.catalog.check()
+        for _ in range(2):
+            with pytest.raises(DamagedError):
+                opened.catalog.look()
+        restore(saved, collection.folder, force=True)
+        assert first(opened, "Who stands in the water?") == "heron"
+
+
+def test_who_opens_an_index_while_it_is_restored_gets_the_restored_one(
+    saved: Path, collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The witness was of the one before, the state is of this one: no damage."""
+    restored: list[object] = []
+
+    def late(connection: sqlite3.Connection) -> tuple[int, str | None, str, int]:
+        if not restored:
+            restored.append(True)
+            restored.append(restore(saved, collection.folder, force=True))
+        return read_state(connection)
+
+    monkeypatch.setattr("indexer.catalog.read_state", late)
+    assert content(collection.folder) == [("heron", HERON)]
+    assert len(restored) == 2
+
+
+@pytest.mark.parametrize("how", ["older", "another's"])
+def test_a_catalog_that_was_replaced_by_hand_is_refused_with_the_command_that_keeps_it(
+    saved: Path, collection: Collection, tmp_path: Path, how: str
+) -> None:
+    folder = collection.folder
+    put(collection, Document("heron", "", HERON))
+    collection.close()
+    if how == "older":
+        older = shutil.copytree(folder, tmp_path / "older")
+        with Collection(folder) as later:
+            put(later, Document("eel", "", "The eel hides under stones."))
+        saved = older / CATALOG_FILE
+    shutil.copyfile(saved, folder / CATALOG_FILE)
+    command = rf"passages restore {folder / CATALOG_FILE} --index {folder} --force\); bring back a backup"
+    with pytest.raises(DamagedError, match=command):
+        Collection(folder)
+    restore(folder / CATALOG_FILE, folder, force=True)
+    assert ("heron", HERON) in content(folder)
+    assert "eel" not in dict(content(folder))
 
 
 def test_an_index_is_replaced_only_by_force_and_not_while_another_writes(
@@ -238,52 +336,100 @@ from pathlib import Path
 import indexer.backup as module
 
 steps = {
-    "linked": (os, "link"), "put": (Path, "replace"),
-    "forgot": (module.Witness, "forget"), "derived": (module, "_remove_derived"),
+    "aside": (module, "_set_aside"), "put": (Path, "replace"), "forgot": (module.Witness, "forget"),
+    "committed": (module, "check_whole"), "seen": (module.Witness, "saw"), "derived": (module, "_remove_derived"),
 }
-where, name = steps[sys.argv[3]]
-before = sys.argv[4] == "before"
-real = getattr(where, name)
 
-def stopping(*args, **named):
-    if not before:
-        real(*args, **named)
-    os._exit(9)
+def watched(name, before, after):
+    where, what = steps[name]
+    real = getattr(where, what)
+    def step(*args, **named):
+        before()
+        done = real(*args, **named)
+        after()
+        return done
+    setattr(where, what, step)
 
-setattr(where, name, stopping)
+def read():  # as any command does that only reads
+    module.Catalog(Path(sys.argv[2])).close()
+
+if sys.argv[5] == "read":
+    watched("forgot", lambda: None, read)
+stop = lambda: os._exit(9)
+watched(sys.argv[3], *((stop, lambda: None) if sys.argv[4] == "before" else (lambda: None, stop)))
 module.restore(Path(sys.argv[1]), Path(sys.argv[2]), force=True)
 """
+STEPS = [(step, when) for step in ("aside", "forgot", "seen", "derived") for when in ("before", "after")]
 
 
-@pytest.mark.parametrize("wrecked", [False, True])
-@pytest.mark.parametrize(
-    ("step", "when"),
-    [
-        ("linked", "before"),
-        ("linked", "after"),
-        ("put", "before"),
-        ("put", "after"),
-        ("forgot", "after"),
-        ("derived", "before"),
-    ],
-)
+def stopped_restore(saved: Path, folder: Path, step: str, when: str, *, beside: str = "") -> None:
+    """Kills a restoring at a step; ``beside`` "read": another opens the index as soon as its witness is gone."""
+    command = [sys.executable, "-c", STOPPED, str(saved), str(folder), step, when, beside]
+    assert subprocess.run(command, timeout=60, check=False).returncode == 9
+
+
+@pytest.mark.parametrize(("step", "when"), [*STEPS, ("committed", "before")])
 def test_a_restoring_that_was_killed_leaves_the_old_index_or_the_new_one(
-    saved: Path, collection: Collection, step: str, when: str, wrecked: bool
+    saved: Path, collection: Collection, step: str, when: str
 ) -> None:
-    if not wrecked and step in ("linked", "put"):
-        return  # it is one transaction then
-    collection.close()
-    if wrecked:
-        file = collection.folder / CATALOG_FILE
-        file.write_bytes(b"\xff" * 100 + file.read_bytes()[100:])
-    done = subprocess.run([sys.executable, "-c", STOPPED, saved, collection.folder, step, when], timeout=60, check=False)
-    assert done.returncode == 9
-    try:
-        assert [one for one, _ in content(collection.folder)] in (["otter"], ["heron"])
-    except DamagedError:
-        assert wrecked
+    """Also for who reads meanwhile, and for who writes then."""
+    stopped_restore(saved, collection.folder, step, when, beside="read")
+    assert first(collection, "Who swims or stands in the water?") in ("otter", "heron")
+    left = [one for one, _ in content(collection.folder)]
+    assert left == (["otter"] if step in ("aside", "forgot") else ["heron"])
+    put(collection, Document("eel", "", "The eel hides under stones."))
+    assert [one for one, _ in content(collection.folder)] == ["eel", *left]
     restore(saved, collection.folder, force=True)
     assert [one for one, _ in content(collection.folder)] == ["heron"]
+
+
+@pytest.mark.parametrize(("step", "when"), [*STEPS, ("put", "before"), ("put", "after")])
+def test_a_restoring_over_a_damaged_index_that_was_killed_leaves_that_or_the_new_one(
+    saved: Path, collection: Collection, step: str, when: str
+) -> None:
+    collection.close()
+    file = collection.folder / CATALOG_FILE
+    file.write_bytes(b"\xff" * 100 + file.read_bytes()[100:])
+    stopped_restore(saved, collection.folder, step, when)
+    if (step, when) == ("put", "after") or step in ("seen", "derived"):
+        assert content(collection.folder) == [("heron", HERON)]
+    else:
+        with pytest.raises(DamagedError):
+            content(collection.folder)
+    restore(saved, collection.folder, force=True)
+    assert [one for one, _ in content(collection.folder)] == ["heron"]
+
+
+def test_what_was_set_aside_is_not_written_into(
+    saved: Path, collection: Collection, monkeypatch: pytest.MonkeyPatch, encoder: Encoder
+) -> None:
+    """The restored catalog was written into the file, and is not what was written: the disk fails. What was there is kept."""
+    monkeypatch.setattr("indexer.catalog.CHECKED_BYTES", 0)
+    collection.close()
+    damage(collection.folder, b"The otter")
+    before = (collection.folder / CATALOG_FILE).read_bytes()
+
+    def fails(_: sqlite3.Connection) -> None:
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    monkeypatch.setattr(indexer.backup, "check_whole", fails)
+    done = restore(saved, collection.folder, force=True)
+    assert done.aside
+    assert (done.aside / CATALOG_FILE).read_bytes() == before
+    assert content(collection.folder) == [("heron", HERON)]
+
+
+def test_a_disk_that_is_full_is_told_and_leaves_the_index(
+    saved: Path, collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(indexer.backup, "new_identity", full)
+    with pytest.raises(BackupError, match=r"cannot be written \(database or disk is full\); mend that and restore again"):
+        restore(saved, collection.folder, force=True)
+    assert [one for one, _ in content(collection.folder)] == ["otter"]
+    assert not list(collection.folder.glob("catalog.sqlite-*ed-*"))
 
 
 def test_a_backup_of_an_earlier_format_is_brought_to_this_one(tmp_path: Path, encoder: Encoder) -> None:

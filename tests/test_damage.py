@@ -20,7 +20,7 @@ from indexer.encoder import Encoder
 from indexer.ingest import Ingest, put
 from indexer.schema import CatalogError, DamagedError
 from indexer.search import Query, search
-from indexer.witness import LATEST_FILE
+from indexer.witness import LATEST_FILE, Witness
 
 FLIPS = 200
 WAL = "catalog.sqlite-wal"
@@ -257,15 +257,35 @@ def test_commits_of_another_catalog_are_not_taken_for_its_own(
     assert is_refused(folder, encoder, answers(whole, encoder), "a -wal of another catalog")
 
 
-def test_a_witness_that_is_gone_or_illegible_is_made_again(whole: Path, tmp_path: Path, encoder: Encoder) -> None:
-    right, folder = answers(whole, encoder), copy_of(whole, tmp_path)
-    known = (folder / LATEST_FILE).read_bytes()
-    for content in (None, b"", b"\xff\0 what"):
-        (folder / LATEST_FILE).unlink()
+def test_a_witness_that_is_gone_or_illegible_says_nothing_until_the_next_commit(
+    whole: Path, tmp_path: Path, encoder: Encoder
+) -> None:
+    """Only who holds the writer lock writes it: a reader's word could be older than what is there."""
+    right = answers(whole, encoder)
+    for content in (None, b"", b"\xff\0 what", b"0 0 0 0", bytes(63)):
+        folder = copy_of(whole, tmp_path)
+        file = folder / LATEST_FILE
+        file.unlink()
         if content is not None:
-            (folder / LATEST_FILE).write_bytes(content)
+            file.write_bytes(content)
         assert answers(folder, encoder) == right
-        assert (folder / LATEST_FILE).read_bytes() == known
+        assert (file.read_bytes() if file.exists() else None) == content
+        with Collection(folder, encoder=encoder) as collection:
+            put(collection, Document("new", "", "The crane of the new harbour."))
+            with collection.catalog.read() as snapshot:
+                assert Witness(folder).known() == (snapshot.identity, snapshot.generation)
+
+
+def test_a_flipped_bit_in_the_witness_never_refuses_a_catalog(whole: Path, tmp_path: Path, encoder: Encoder) -> None:
+    folder = copy_of(whole, tmp_path)
+    written = (folder / LATEST_FILE).read_bytes()
+    assert Witness(folder).known()
+    for bit in range(8 * len(written)):
+        changed = bytearray(written)
+        changed[bit // 8] ^= 1 << bit % 8
+        (folder / LATEST_FILE).write_bytes(changed)
+        assert Witness(folder).known() is None, f"bit {bit}"
+    assert answers(folder, encoder) == answers(whole, encoder)
 
 
 def test_what_is_damaged_while_it_is_open_is_refused_from_then_on(

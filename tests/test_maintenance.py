@@ -15,7 +15,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 import service.upkeep
-from indexer.catalog import CATALOG_FILE
+from indexer.catalog import CATALOG_FILE, Catalog
 from indexer.collection import Collection
 from indexer.doctor import Finding, examine
 from indexer.documents import Document
@@ -63,7 +63,7 @@ def findings(folder: Path) -> dict[str, Finding]:
 def test_nothing_is_wrong_with_an_index_that_nobody_harmed(folder: Path) -> None:
     found = findings(folder)
     assert {one.severity for one in found.values()} == {"ok"}
-    assert len(found) == 12
+    assert len(found) == 13
 
 
 def words_of_another(folder: Path) -> None:
@@ -121,7 +121,7 @@ def edit(folder: Path, sql: str) -> None:
     ("harm", "name", "severity", "mend"),
     [
         (words_of_another, "words", "warning", "passages rebuild --index {}"),
-        (left_over, "leftovers", "warning", "rm -r {}/words-7 {}/catalog.sqlite-restoring"),
+        (left_over, "leftovers", "warning", "rm -r {}/catalog.sqlite-restoring {}/words-7"),
         (text_changed, "passages", "error", "passages index --index {} --reindex"),
         (readings_gone, "readings", "error", "passages index --index {} --reindex"),
         (stopped, "sources", "warning", "passages index --index {} PATH..."),
@@ -140,13 +140,42 @@ def test_each_harm_is_found_by_name_with_the_command_that_mends_it(
     assert [one.name for one in found.values() if one.severity != "ok"] == [name]
 
 
+def test_a_catalog_that_a_restore_kept_is_told_and_no_command_deletes_it(folder: Path) -> None:
+    (folder / "catalog.sqlite-damaged-1").mkdir()
+    found = findings(folder)
+    assert (found["aside"].severity, found["aside"].mend) == ("warning", None)
+    assert "catalog.sqlite-damaged-1" in found["aside"].message
+    assert found["leftovers"].severity == "ok"
+
+
+def test_only_what_our_own_commands_leave_is_a_leftover_and_its_path_is_quoted(folder: Path) -> None:
+    spaced = folder.rename(folder.with_name("my index"))
+    for name in ("report.partial", "report.new", "words-of-mine"):
+        (spaced / name).mkdir()
+    assert findings(spaced)["leftovers"].severity == "ok"
+    left_over(spaced)
+    assert findings(spaced)["leftovers"].mend == f"rm -r '{spaced}/catalog.sqlite-restoring' '{spaced}/words-7'"
+
+
 def test_what_is_no_index_is_told(tmp_path: Path) -> None:
     assert findings(tmp_path / "nowhere")["catalog"].mend == f"passages index --index {tmp_path / 'nowhere'} PATH..."
     assert not (tmp_path / "nowhere").exists()
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_an_index_of_an_earlier_release_is_told_and_left_as_it_is(number: int, tmp_path: Path) -> None:
+    folder = unpacked(number, tmp_path / "old")
+    before = [(path.name, path.read_bytes()) for path in folder.iterdir()]
+    found = findings(folder)["catalog"]
+    assert found.severity == "warning"
+    assert "is of an earlier release" in found.message
+    assert "copy the folder first" in found.message
+    assert [(path.name, path.read_bytes()) for path in folder.iterdir()] == before
+
+
 def test_an_old_index_asks_to_be_encoded_again(tmp_path: Path) -> None:
-    found = findings(unpacked(1, tmp_path / "old"))
+    Catalog(unpacked(1, tmp_path / "old")).close()
+    found = findings(tmp_path / "old")
     assert (found["readings"].severity, found["readings"].mend) == (
         "error",
         f"passages index --index {tmp_path / 'old'} --reindex",
@@ -200,6 +229,16 @@ def test_the_commands_in_a_row(folder: Path, capsys: pytest.CaptureFixture[str])
     assert told(doctor)["healthy"]
     rebuild(index=folder)
     assert "2 passages was made anew" in capsys.readouterr().out
+
+
+def test_a_restored_index_without_keys_says_that_backups_hold_none(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    backup(folder.with_name("saved"), index=folder)
+    restore(folder.with_name("saved"), index=folder.with_name("new"))
+    assert "keys are in no backup, and this index has none: passages key add" in capsys.readouterr().out
+    (folder / "keys.json").write_text("{}", encoding="utf-8")
+    restore(folder.with_name("saved"), force=True, index=folder)
+    assert "keys are in no backup" not in capsys.readouterr().out
+    assert (folder / "keys.json").exists()
 
 
 def test_the_exit_status_of_doctor_tells_programs(folder: Path) -> None:

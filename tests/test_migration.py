@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import os
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,11 @@ from indexer.catalog import CATALOG_FILE, Catalog
 from indexer.collection import Collection
 from indexer.encoder import Encoder
 from indexer.ingest import reindex
+from indexer.lock import LockedError, WriterLock
 from indexer.models import ModelError
 from indexer.schema import SCHEMA_VERSION, CatalogError
 from indexer.search import Query, search
+from indexer.witness import Witness
 
 FIXTURES = Path(__file__).parent / "fixtures"
 RIVER = "The river floods the lower town every spring.\n\nIn 1998 the mayor had a wall built of granite.\n"
@@ -125,6 +129,45 @@ def test_a_migration_that_is_stopped_at_any_statement_leaves_the_old_format(
     catalog = Catalog(folder)
     assert texts(catalog) == TEXTS
     catalog.close()
+
+
+def test_a_server_of_the_release_before_that_still_runs_can_write_no_more(tmp_path: Path) -> None:
+    """It opened the file as format 2, and looks at the format no more; what it says, for each commit, is this."""
+    folder = unpacked(2, tmp_path)
+    with closing(sqlite3.connect(folder / CATALOG_FILE, isolation_level=None)) as old:
+        old.execute("PRAGMA foreign_keys = ON")
+        (before,) = old.execute("SELECT generation FROM state").fetchone()
+        catalog = Catalog(folder)
+        with pytest.raises(sqlite3.OperationalError, match="no such column: generation"):
+            old.execute("SELECT generation, contract FROM state")
+        old.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError, match="no such column: generation"):
+            old.execute("UPDATE state SET generation = generation + 1")
+        old.execute("ROLLBACK")
+        with catalog.write() as writer:
+            assert writer.delete_document("stork")
+        with catalog.read() as snapshot:
+            assert (snapshot.generation, len(snapshot.removed(before))) == (before + 1, 1)
+        catalog.close()
+    catalog = Catalog(folder)
+    catalog.check()
+    catalog.close()
+
+
+def test_an_old_index_is_brought_on_by_who_may_write_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = unpacked(2, tmp_path)
+    monkeypatch.setattr("indexer.catalog._MIGRATION_S", 0.1)
+    with WriterLock(folder).held(0), pytest.raises(LockedError, match=f"process {os.getpid()} .* is writing this index"):
+        Catalog(folder)
+    assert version(folder) == 2
+    Catalog(folder).close()
+    assert "is of an earlier release: it is brought to this one's format" in caplog.text
+    assert Witness(folder).known()
+    caplog.clear()
+    Catalog(folder).close()
+    assert caplog.text == ""
 
 
 def test_two_that_open_an_old_index_at_once_bring_it_on_once(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ Texts = Mapping[str, str | None]  # by document id; None: no such document
 # What an index folder may hold when nothing is being written.
 _KNOWN = re.compile(
     r"catalog\.sqlite(-wal|-shm|-latest)?|writer\.(lock|pid)|(words|vectors)\.json"
+    r"|catalog\.sqlite-damaged-\d+(/catalog\.sqlite(-wal)?)?"  # what a restore sets aside is the user's to delete
     r"|words-\d+(/([0-9a-f]{32}\.[\w.]+|meta\.json|\.managed\.json|\.tantivy-(meta|writer)\.lock))?"
     r"|vectors-\d+(/(rows\.f16|keys\.i64|codes\.faiss))?"
 )
@@ -132,7 +133,7 @@ def _from_catalog_alone(index: Path, encoder: Encoder) -> Iterator[Collection]:
     """The same catalog without anything derived."""
     with tempfile.TemporaryDirectory(dir=index.parent.parent) as folder:
         for path in index.glob(f"{CATALOG_FILE}*"):
-            if not path.name.endswith("-shm"):
+            if path.is_file() and not path.name.endswith("-shm"):
                 shutil.copy(path, folder)
         with Collection(Path(folder), encoder=encoder) as collection:
             yield collection

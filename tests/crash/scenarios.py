@@ -85,6 +85,7 @@ class World:
             first,
             self._command("indexing again", unchanged, str(self.changing)),
             self._command("reindexing", base, "--reindex"),
+            self._command("restoring", self.folder / "bases" / "indexing again", *self._backup_of(base), command="restore"),
             self._serving(base),
         ]
 
@@ -103,11 +104,18 @@ class World:
         problems: list[str] = json.loads(task.with_suffix(".problems").read_text(encoding="utf-8"))
         return problems
 
-    def _command(self, name: str, base: Path | None, what: str) -> Scenario:
-        """``passages index`` of a folder, or with an option."""
+    def _backup_of(self, base: Path) -> tuple[str, str]:
+        """What ``passages restore`` is told to bring the base's index back."""
+        saved = self.folder / "saved"
+        shutil.copyfile(base / "index" / "catalog.sqlite", saved)  # nothing has it open
+        return str(saved), "--force"
+
+    def _command(self, name: str, base: Path | None, *what: str, command: str = "index") -> Scenario:
+        """``passages index`` of a folder, or with an option; or another command."""
+        model = () if command == "restore" else ("--model", str(self.model))
 
         def steps(place: Place) -> list[Step]:
-            return [("passages", "index", what, "--index", str(place.index), "--model", str(self.model))]
+            return [("passages", command, *what, "--index", str(place.index), *model)]
 
         def run(zygote: Zygote, place: Place, plan: Plan | None, kill_after_s: float | None) -> Outcome:
             pid = zygote.start(CLI, steps(place)[0][1:], place, plan)
