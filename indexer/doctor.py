@@ -250,7 +250,7 @@ def _quoted(folder: Path) -> str:
 
 
 def _restore(folder: Path) -> str:
-    return f"passages restore FILE --index {_quoted(folder)}"
+    return f"passages restore FILE --index {_quoted(folder)} --force"
 
 
 def _rebuild(folder: Path) -> str:

@@ -136,7 +136,7 @@ class DamagedError(CatalogError):
 def advice(folder: Path) -> str:
     """What to do about a damaged catalog."""
     return (
-        f"bring back a backup: passages restore FILE --index {folder}; without one, move {folder} away and index again "
+        f"bring back a backup: passages restore FILE --index {folder} --force; without one, move {folder} away and index again "
         "(docs/operations.md tells what can still be saved)"
     )
 
@@ -157,7 +157,7 @@ def check_version(connection: sqlite3.Connection, file: Path) -> None:
     elif version != SCHEMA_VERSION:
         raise CatalogError(
             f"{file} has format {version} and this release reads {SCHEMA_VERSION}: upgrade passages, or index into a new "
-            f"folder; if no later release wrote it, it is damaged: passages restore FILE --index {file.parent}"
+            f"folder; if no later release wrote it, it is damaged: passages restore FILE --index {file.parent} --force"
         )
     check_schema(connection)
 

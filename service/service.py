@@ -48,6 +48,13 @@ class Service:
         self.ready = threading.Event()
         self.failure: str | None = None
         self._collection: Collection | None = None
+        self._told: str | None = None
+
+    def tell(self, fault: str) -> None:
+        """Log what does not pass by itself, once and not at each request that meets it."""
+        if fault != self._told:
+            self._told = fault
+            log.error("%s", fault)
 
     @property
     def collection(self) -> Collection:

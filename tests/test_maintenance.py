@@ -127,8 +127,8 @@ def edit(folder: Path, sql: str) -> None:
         (stopped, "sources", "warning", "passages index --index {} PATH..."),
         (failed, "sources", "warning", "passages status --index {}"),
         (removed, "removed", "warning", "passages rebuild --index {}"),
-        (lambda folder: damage(folder, b"The heron"), "catalog", "error", "passages restore FILE --index {}"),
-        (lambda folder: (folder / CATALOG_FILE).unlink(), "catalog", "error", "passages restore FILE --index {}"),
+        (lambda folder: damage(folder, b"The heron"), "catalog", "error", "passages restore FILE --index {} --force"),
+        (lambda folder: (folder / CATALOG_FILE).unlink(), "catalog", "error", "passages restore FILE --index {} --force"),
     ],
 )
 def test_each_harm_is_found_by_name_with_the_command_that_mends_it(
@@ -264,7 +264,9 @@ def answer(client: TestClient) -> str:
     return str(response.json()["results"][0]["document"]["id"])
 
 
-def test_a_server_refuses_a_catalog_that_was_damaged_and_goes_on_once_it_is_restored(folder: Path) -> None:
+def test_a_server_refuses_a_catalog_that_was_damaged_and_goes_on_once_it_is_restored(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     saved = folder.with_name("saved")
     backup(saved, index=folder)
     for client in started(folder, limits=Limits(processes=1)):
@@ -278,7 +280,8 @@ def test_a_server_refuses_a_catalog_that_was_damaged_and_goes_on_once_it_is_rest
             client.put("/v1/documents/eel", json={"text": "The eel hides."}),
             client.get("/readyz"),
         ):
-            assert f"passages restore FILE --index {folder}" in problem(response, 503)
+            assert f"passages restore FILE --index {folder} --force" in problem(response, 503)
+        assert [one.name for one in caplog.records if "passages restore" in one.message] == ["service.service"]
         status = client.get("/v1/status").json()
         assert status["state"] == "damaged"
         assert "is damaged: " in status["detail"]

@@ -71,10 +71,12 @@ def soak(place: Path, seconds: float, searchers: int, questions: int) -> dict[st
         began = time.monotonic()
         _use(shared, servers, indexer, seconds, searchers, stack)
         took = time.monotonic() - began
+        _say(f"used for {took:.0f} s, {len(shared.faults)} faults")
         used = [sampler.stop() for sampler in samplers]
         documents = _settled(shared, servers[0])
         files.stop()
         said = [server.said.read_text(errors="replace") for server in servers]
+    _say("the servers have ended; the index is compared with one made from scratch")
     found = equality.compared(index, place / "other", folder, documents, questions)
     memory = {server: _memory(samples, seconds) for server, samples in zip(("first", "second"), used, strict=True)}
     faults = shared.faults + found.pop("faults") + [f"{name}: {one}" for name, of in memory.items() for one in of.pop("faults")]
@@ -166,6 +168,10 @@ class Files:
                     number = (self._index / f"{name}.json").stat().st_ino
                     self.folds[name] += self._seen.get(name) not in (None, number)
                     self._seen[name] = number
+
+
+def _say(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)
 
 
 def _commit() -> str:
