@@ -28,6 +28,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux" or os.uname().machine != "x86_64", reason="reads registers of Linux on x86-64"),
 ]
 FAULTS = 12  # of all that the full form tries
+RESTORINGS = 4  # of so many kills and power cuts of a restore, one
 MOMENTS = 3  # random ones, of each scenario
 WRITES = "write,create,open,sync,truncate,allocate,rename,mkdir,unlink"
 
@@ -55,7 +56,8 @@ def test_nothing_is_lost_whenever_the_process_is_killed_the_power_fails_or_a_cal
     faults: list[Crash] = []
     for number, scenario in enumerate(scenarios):
         calls, took_s = traced(workers[0], scenario, world.folder / "trace")
-        jobs += each_kind(scenario, calls, tried) + moments(scenario, took_s, MOMENTS, number)
+        some = RESTORINGS if scenario.name == "restoring" else 1
+        jobs += each_kind(scenario, calls, tried)[::some] + moments(scenario, took_s, MOMENTS, number)
         faults += each_fault(scenario, calls)
     jobs += faults[:: max(1, len(faults) // FAULTS)]
     tally = run_all(jobs, workers)

@@ -288,6 +288,18 @@ def test_a_flipped_bit_in_the_witness_never_refuses_a_catalog(whole: Path, tmp_p
     assert answers(folder, encoder) == answers(whole, encoder)
 
 
+def test_a_witness_that_was_forgotten_is_not_brought_back_by_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = []
+    monkeypatch.setattr("indexer.witness.sync_folder", lambda folder: synced.append((folder, (folder / LATEST_FILE).exists())))
+    witness = Witness(tmp_path)
+    witness.saw("a" * 32, 3)
+    assert witness.known() == ("a" * 32, 3)
+    witness.forget()
+    assert synced == [(tmp_path, False)]
+
+
 def test_what_is_damaged_while_it_is_open_is_refused_from_then_on(
     whole: Path, tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

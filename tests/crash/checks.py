@@ -34,7 +34,7 @@ Texts = Mapping[str, str | None]  # by document id; None: no such document
 # What an index folder may hold when nothing is being written.
 _KNOWN = re.compile(
     r"catalog\.sqlite(-wal|-shm|-latest)?|writer\.(lock|pid)|(words|vectors)\.json"
-    r"|catalog\.sqlite-damaged-\d+(/catalog\.sqlite(-wal)?)?"  # what a restore sets aside is the user's to delete
+    r"|catalog\.sqlite-damaged-\d+(/catalog\.sqlite(-wal|\.new)?)?"  # what a restore sets aside is the user's to delete
     r"|words-\d+(/([0-9a-f]{32}\.[\w.]+|meta\.json|\.managed\.json|\.tantivy-(meta|writer)\.lock))?"
     r"|vectors-\d+(/(rows\.f16|keys\.i64|codes\.faiss))?"
 )
