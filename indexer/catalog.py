@@ -62,6 +62,7 @@ CATALOG_FILE = "catalog.sqlite"
 # A catalog up to this size is checked whole when it is opened (docs/design.md says what that costs); a larger one row by row
 # as it is read, and whole in the background.
 CHECKED_BYTES = 8 << 20
+LONG_LOG = 32 << 20  # bytes of SQLite's -wal from where on it is worth waiting for readers to shorten it
 _MIGRATION_S = 600.0  # for another process that brings a large one to this format
 
 log = logging.getLogger(__name__)
@@ -148,6 +149,15 @@ class Catalog:
         """Cheap: whether it is still there and known to be right. Raises :class:`DamagedError`."""
         with self._explained("read"):
             self._notice()
+
+    def shorten_log(self, at_least: int = LONG_LOG) -> None:
+        """Bring SQLite's ``-wal`` back to nothing if it has ``at_least`` so many bytes: while somebody always reads, it never
+        begins anew by itself. Readers are waited for, two seconds at most; if there are more, it is left for the next time."""
+        if self._witness.wal_bytes() < at_least:
+            return
+        with self._explained("written"), closing(self._connect()) as connection:
+            connection.execute("PRAGMA busy_timeout = 2000")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def refuse(self, damage: str) -> None:
         """Another process found it damaged: ``damage`` is what it said."""

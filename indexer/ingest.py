@@ -279,6 +279,7 @@ def fold(collection: Collection) -> None:
         collection.fold_words(FOLD_PASSAGES)
         collection.fold_vectors(FOLD_VECTORS)
         collection.prune()
+        collection.catalog.shorten_log()
     except PassagesError as error:
         log.warning("%s", error)
 

@@ -55,10 +55,14 @@ class Witness:
 
     def has_wal(self) -> bool:
         """Whether commits lie beside the catalog's file."""
+        return self.wal_bytes() > 0
+
+    def wal_bytes(self) -> int:
+        """The size of what lies beside the catalog's file."""
         try:
-            return self._wal.stat().st_size > 0
+            return self._wal.stat().st_size
         except OSError:
-            return False
+            return 0
 
 
 def _line(identity: str, generation: int) -> bytes:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
@@ -508,3 +509,20 @@ def test_an_index_of_format_1_asks_to_be_encoded_again_which_works(tmp_path: Pat
         with collection.catalog.read() as snapshot:
             assert snapshot.contract == encoder.contract
             assert snapshot.document_counts() == {1: 1}
+
+
+def test_a_long_log_is_shortened_once_nobody_reads_an_old_commit(tmp_path: Path) -> None:
+    with closing(Catalog(tmp_path)) as catalog, closing(Catalog(tmp_path)) as other:
+        log = tmp_path / "catalog.sqlite-wal"
+        with other.read() as reading:
+            for number in range(5):
+                with catalog.write() as writer:
+                    writer.put_document(Document(str(number), "", "x" * 100_000), None, [])
+            assert reading.counts().documents == 0
+            before = log.stat().st_size
+        catalog.shorten_log(before + 1)
+        assert log.stat().st_size == before
+        catalog.shorten_log(before)
+        assert log.stat().st_size == 0
+        with other.read() as snapshot:
+            assert snapshot.counts().documents == 5
