@@ -13,8 +13,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Read when faiss or torch is first imported. Threads that spin while they wait made a question many times slower on busy cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-# glibc gives threads memory of their own, up to eight pools a core, and none of it back: in 600 commits with folds a process went
-# from 160 to 370 MiB, where with two pools it stays at 160 and is as fast. Other C libraries have no such call.
+# glibc gives threads pools of memory, up to eight a core, and none of it back: in 600 commits with folds a process went from
+# 160 to 370 MiB, where with two pools it stays at 160 and is as fast. Other C libraries have no such call.
 with contextlib.suppress(AttributeError, OSError, TypeError):
     ctypes.CDLL(None).mallopt(-8, 2)  # M_ARENA_MAX
 
