@@ -119,7 +119,7 @@ def _is_well(outcome: Outcome, said: str, *, failed: bool) -> bool:
     """Whether a run was killed, or did what it should, or told in one line, without a traceback, why it could not."""
     if "Traceback" in said or not all(_is_told(reply) for reply in outcome.replies):
         return False
-    return outcome.status in (_KILLED, *DONE) or (failed and outcome.status == 1 and said.startswith("passages: "))
+    return outcome.status in (_KILLED, *DONE) or (failed and outcome.status == 1 and "passages: " in said)
 
 
 def _is_told(reply: Reply) -> bool:
