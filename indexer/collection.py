@@ -193,7 +193,7 @@ class Collection:
         """Forget which passages were removed, up to where the files on disk need it no more, if these are ``at_least`` so many;
         how many were forgotten. The caller holds the writer lock."""
         with self.catalog.read() as snapshot:
-            if snapshot.contract is None:
+            if snapshot.contract is None or snapshot.count_prunable(snapshot.generation) < at_least:
                 return 0
             words = self._open_words(snapshot).generation
             record = trusted_record(self.folder, snapshot, self._verified, self._refused)
