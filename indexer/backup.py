@@ -7,7 +7,6 @@ whole; a restored catalog begins another history, so nothing derived from the ol
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import sqlite3
@@ -19,7 +18,7 @@ from typing import NamedTuple
 from indexer.catalog import CATALOG_FILE, Catalog
 from indexer.checksums import Mismatch
 from indexer.errors import PassagesError
-from indexer.files import fresh_folder, remove_folders, sync_file, sync_folder
+from indexer.files import file_hash, fresh_folder, remove_folders, sync_file, sync_folder
 from indexer.lock import WriterLock
 from indexer.place import check_place, is_ours
 from indexer.records import Counts
@@ -117,9 +116,7 @@ def _checked_backup(partial: Path, file: Path) -> Backup:
                 f"back, or see what can still be saved: passages doctor"
             ) from error
         generation, counts = read_state(connection)[0], _counts(connection)
-    with partial.open("rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
-    return Backup(file, generation, counts, partial.stat().st_size, digest)
+    return Backup(file, generation, counts, partial.stat().st_size, file_hash(partial))
 
 
 @contextmanager

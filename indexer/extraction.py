@@ -13,13 +13,13 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
 from multiprocessing.reduction import recv_handle, send_handle
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Self
 
+from indexer.children import child_command
 from indexer.errors import UnreadableError
 from indexer.formats import FORMATS, LONGEST_TEXT, Content, Heading
 from indexer.inputs import FILE_MIB, MIB, AgainError, read_whole
@@ -106,13 +106,7 @@ class _Child:
 
     def __init__(self, limits: Limits) -> None:
         self._connection, theirs = Pipe()
-        # Nothing of the working folder is imported (-P), which holds documents of anybody; this package is, wherever it lies.
-        start = "import sys; sys.path.insert(0, sys.argv.pop(1)); from indexer.extraction import main; main(*sys.argv[1:])"
-        place, told = (
-            str(Path(__file__).resolve().parent.parent),
-            [str(theirs.fileno()), str(limits.memory), str(limits.seconds)],
-        )
-        command = [sys.executable, "-P", "-c", start, place, *told]
+        command = child_command("indexer.extraction", str(theirs.fileno()), str(limits.memory), str(limits.seconds))
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

@@ -77,6 +77,15 @@ def replace_file(path: Path, text: str) -> None:
     sync_folder(path.parent)
 
 
+def write_private(path: Path, content: bytes) -> None:
+    """A new file in the place of what lay there, readable by nobody else from its first byte on; its content is on the disk."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def sync_folder(folder: Path) -> None:
     """What was made, renamed and deleted in a folder is on the disk: syncing a file does not do that for its name. Where it
     cannot be done (no right to read the folder, a file system without it) it is left to the system. Raises :class:`OSError`."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import re
 import secrets
 import stat
@@ -21,7 +20,7 @@ from urllib.parse import urlsplit
 from filelock import FileLock
 
 from indexer.errors import PassagesError
-from indexer.files import make_folder, sync_folder
+from indexer.files import make_folder, sync_folder, write_private
 
 Scope = Literal["read", "write"]
 KEYS_FILE = "keys.json"
@@ -233,10 +232,6 @@ def _write(path: Path, record: Any) -> None:
     """Whole or not at all, readable by nobody else from its first byte on; on the disk when this returns, or a key that was
     revoked would be back when the machine has stopped."""
     temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        json.dump(record, file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
+    write_private(temporary, json.dumps(record, indent=2).encode())
     temporary.replace(path)
     sync_folder(path.parent)

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from indexer.candidates import DeadlineError
+from indexer.children import child_command
 from indexer.collection import Collection
 from indexer.errors import PassagesError
 from indexer.reading import Encoding
@@ -32,8 +33,6 @@ from indexer.search import Query, search
 from service import logs
 from service.rendering import Rendered, rendered
 
-# Nothing of the working folder is imported (-P), which holds documents of anybody; this package is, wherever it lies.
-_START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from service.searchers import main; main(*sys.argv[1:])"
 _LOOK_S = 0.2
 _GRACE_S = 0.3  # a search that ends by itself, a little late, need not cost a process
 
@@ -161,7 +160,7 @@ class _Child:
     def __init__(self, folder: Path, model: str) -> None:
         level, messages = logs.in_force()
         told = [str(folder), model, level, *(["messages"] if messages else [])]
-        command = [sys.executable, "-P", "-c", _START, str(Path(__file__).resolve().parent.parent), *told]
+        command = child_command("service.searchers", *told)
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603
         self.until = math.inf
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from indexer.files import write_private
 from service.keys import Key
 
 COOKIE = "passages_session"
@@ -83,11 +84,7 @@ def _read(path: Path) -> bytes | None:
 def _make(path: Path) -> None:
     """Appears whole, and once: of two servers that start together, the second takes what the first made."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
-    temporary.unlink(missing_ok=True)
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(secrets.token_bytes(_SECRET_BYTES))
-        file.flush()
-        os.fsync(file.fileno())
+    write_private(temporary, secrets.token_bytes(_SECRET_BYTES))
     try:
         path.hardlink_to(temporary)
     except FileExistsError:

@@ -45,7 +45,13 @@ def faulty(collection, query):
         raise ValueError(f"cannot encode {query.question}")
     return encoded(collection, query)
 service.service.encoded = faulty
-service.searchers._START = """
+command = service.searchers.child_command
+def with_fault(module, *told):
+    made = command(module, *told)
+    made[3] = FAULT + made[3]
+    return made
+service.searchers.child_command = with_fault
+FAULT = """
 import service.searchers
 search = service.searchers.search
 def faulty(collection, query, encoding):
@@ -53,7 +59,7 @@ def faulty(collection, query, encoding):
         raise ValueError(f"cannot search {query.question}")
     return search(collection, query, encoding)
 service.searchers.search = faulty
-""" + service.searchers._START
+"""
 from service.cli import main
 main()
 '''
