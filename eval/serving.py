@@ -89,7 +89,7 @@ def serving(index: Path, model: str) -> Iterator[Served]:
             with _terminable():
                 yield Served(address, process.pid, time.perf_counter() - began)
         finally:
-            _end(process)
+            end(process)
 
 
 def running(url: str) -> Served:
@@ -174,10 +174,11 @@ def _said(said: IO[bytes]) -> str:
     return text[-_SAID_CHARS:]
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes], within_s: float = END_S) -> int:
+    """End it as a process manager does, at once if that takes longer than ``within_s`` seconds; its exit status."""
     process.terminate()
     try:
-        process.wait(END_S)
+        return process.wait(within_s)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait()
+        return process.wait()

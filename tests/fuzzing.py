@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from tests.commits import commit
 
 LONG = bool(os.environ.get("FUZZ_RESULTS"))  # where the counts go
 SHARE = float(os.environ.get("FUZZ_SHARE", "1"))  # of the long form's inputs
@@ -24,7 +25,6 @@ def record(name: str, **counts: Any) -> None:
         return
     path = Path(os.environ["FUZZ_RESULTS"])
     results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"kind": "fuzz"}
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-    results |= {"date": datetime.now(UTC).date().isoformat(), "commit": commit, "share": SHARE, name: counts}
+    results |= {"date": datetime.now(UTC).date().isoformat(), "commit": commit(), "share": SHARE, name: counts}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(results, indent=1) + "\n")

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 
+from eval.serving import end
+
 PASSAGES = Path(sys.executable).with_name("passages")
 START_S = 90.0
 END_S = 30.0
@@ -138,19 +140,7 @@ def serving(index: Path, name: str = "server", env: Mapping[str, str] | None = N
             server.wait_until_ready()
         yield server
     finally:
-        end(process)
-
-
-def end(process: subprocess.Popen[bytes]) -> int:
-    """End it as a process manager does; its exit status."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(END_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-    return int(process.returncode)
+        end(process, END_S)
 
 
 def children(pid: int) -> list[int]:

@@ -23,6 +23,7 @@ from indexer.reading import Encoding
 from indexer.search import Query, encoded, search
 from service.rendering import Rendered
 from service.searchers import SearcherError, Searchers, _Child
+from tests.servers import ended, is_running
 
 TEXTS = ("The harbour was built in 1904 by the navy.", "Cherries are red when they are ripe.", "Whales breathe air.")
 ROOT = Path(__file__).parent.parent
@@ -60,21 +61,6 @@ def ask(searchers: Searchers, collection: Collection, question: str, **how: obje
 
 def pids(searchers: Searchers) -> set[int]:
     return {child._process.pid for child in searchers._every}
-
-
-def is_running(pid: int) -> bool:
-    """Whether the process is there and not just waiting to be collected."""
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
-
-
-def ended(pid: int) -> bool:
-    until = time.monotonic() + 10
-    while is_running(pid) and time.monotonic() < until:
-        time.sleep(0.02)
-    return not is_running(pid)
 
 
 @pytest.mark.parametrize("how", [{}, {"limit": 1}, {"explain": True}, {"min_score": 0.99}, {"filter": {"id": "d1"}}])

@@ -7,7 +7,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -15,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tests.commits import commit
 from tests.crash.campaign import Crash, Tally, each_fault, every_call, moments, run_all, traced
 from tests.crash.machine import ROOT, memory_folder
 from tests.crash.workshop import opened
@@ -59,9 +59,8 @@ def _tell(number: int, count: int, tally: Tally) -> None:
 
 def _write(folder: Path, tally: Tally, run: dict[str, Any]) -> None:
     now = datetime.now(UTC)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT, check=False)
     record = {
-        "date": now.isoformat(timespec="seconds"), "commit": commit.stdout.strip(), **run, "kills": dict(tally.kills),
+        "date": now.isoformat(timespec="seconds"), "commit": commit(), **run, "kills": dict(tally.kills),
         "random_moments": tally.moments, "power_cuts": dict(tally.power_cuts), "faults": dict(tally.faults),
         "told": dict(tally.told), "left_out": tally.left_out, "missed": tally.missed, "problems": tally.problems,
     }  # fmt: skip

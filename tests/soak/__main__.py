@@ -7,7 +7,6 @@ import json
 import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
@@ -20,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tests.commits import commit
 from tests.servers import Api, Server, environment, serving
 from tests.soak import equality, texts
 from tests.soak.usage import Sampler, Usage, trend
@@ -84,7 +84,7 @@ def soak(place: Path, seconds: float, searchers: int, questions: int) -> dict[st
     if files.wal_mib > WAL_MIB:
         faults.append(f"the log of SQLite grew to {files.wal_mib:.0f} MiB")
     return {
-        "date": datetime.now(UTC).date().isoformat(), "commit": _commit(), "what": "soak", "seconds": round(took, 1),
+        "date": datetime.now(UTC).date().isoformat(), "commit": commit(), "what": "soak", "seconds": round(took, 1),
         "writers": WRITERS, "searchers": searchers, "counts": dict(sorted(shared.counts.items())),
         "folds_seen": dict(files.folds), "wal_most_mib": round(files.wal_mib, 1), "memory": memory, "equality": found,
         "faults": faults[:50], "fault_count": len(faults),
@@ -172,11 +172,6 @@ class Files:
 
 def _say(what: str) -> None:
     print(what, file=sys.stderr, flush=True)
-
-
-def _commit() -> str:
-    ran = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return ran.stdout.strip()
 
 
 if __name__ == "__main__":
