@@ -22,6 +22,7 @@ from indexer.checksums import (
     totals,
 )
 from indexer.documents import Document, Heading
+from indexer.filters import COLUMNS as FILTERED
 from indexer.models import ModelContract
 from indexer.records import Candidates, Changes, Copy, Counts, Encoding, Keys, Source, StoredPassage, TermChanges
 from indexer.schema import read_state
@@ -33,6 +34,8 @@ from indexer.tokens import TokenCodes, joined
 COLUMNS = ("title", "text", "uri", "date", "metadata", "media_type", "pages", "headings")
 _PASSAGE = ", ".join(f"p.{name}" for name in PASSAGE_COLUMNS)
 _DOCUMENT = ", ".join(f"d.{name}" for name in ("checksum", *DOCUMENT_COLUMNS))
+
+_DESCRIBED = ", ".join((*FILTERED.values(), "d.metadata"))
 
 
 class Snapshot:
@@ -280,6 +283,19 @@ class Snapshot:
         query = f"SELECT p.key FROM passage p JOIN document d ON d.key = p.document WHERE {condition} ORDER BY p.key"  # noqa: S608
         return _keys(self._db.execute(query, values).fetchall(), 0)
 
+    def described(self) -> Iterator[dict[str, Any]]:
+        """What filters know of every document: its columns by name, and its "metadata"."""
+        yield from _described(self._db.execute(f"SELECT {_DESCRIBED} FROM document d"))  # noqa: S608
+
+    def described_of(self, keys: Sequence[int]) -> Iterator[dict[str, Any]]:
+        """The same of each passage's document, in the order of the passages. Not compared with checksums: that would read the
+        texts, which can be long; the scrub finds what is damaged here, as in a field that a filter compares."""
+        query = (
+            f"SELECT {_DESCRIBED} FROM json_each(?) k "  # noqa: S608
+            "CROSS JOIN passage p ON p.key = k.value CROSS JOIN document d ON d.key = p.document"
+        )
+        yield from _described(self._db.execute(query, (json.dumps([int(key) for key in keys]),)))
+
     def document_contents(self) -> Iterator[tuple[Any, ...]]:
         """Of every document, by id: id, title, text, date, media type, and as JSON metadata, pages and headings."""
         yield from self._db.execute(
@@ -326,6 +342,11 @@ def _document(row: Sequence[Any]) -> Document:
         document_id, title, text, uri, date, json.loads(metadata), media_type,
         tuple(json.loads(pages)), tuple(Heading(*heading) for heading in json.loads(headings)),
     )  # fmt: skip
+
+
+def _described(rows: Iterable[Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    for *columns, metadata in rows:
+        yield {**dict(zip(FILTERED, columns, strict=True)), "metadata": json.loads(metadata)}
 
 
 def _vectors(rows: list[Any]) -> list[Any]:

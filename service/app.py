@@ -24,7 +24,7 @@ from indexer.records import Counts
 from indexer.runtimes import Kind
 from indexer.search import MAX_LIMIT, MAX_REACH
 from indexer.search import Query as Question
-from service import openapi, problems, session_routes
+from service import facet_routes, openapi, problems, session_routes
 from service.access import Guarded
 from service.access_log import Logged, asked
 from service.admission import DEFAULT_LIMITS, Limits
@@ -89,6 +89,7 @@ def create_app(
     app.add_middleware(Secured)
     for add in (_add_search, _add_documents, _add_health, _add_pages):
         add(app)
+    facet_routes.add(app)
     session_routes.add(app, door.policy)
     openapi.declare_keys(app)
     return app
@@ -199,8 +200,9 @@ def _add_search(app: FastAPI) -> None:
 
 def _question(request: SearchRequest) -> Question:
     return Question(
-        request.question, request.limit, request.offset, request.filter, request.explain, request.min_score, request.group
-    )
+        request.question, request.limit, request.offset, request.filter, request.explain, request.min_score, request.group,
+        facets=request.facets or (),
+    )  # fmt: skip
 
 
 async def _answered(service: Service, question: Question) -> Response:

@@ -9,10 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from indexer.documents import Document
 from indexer.explain import Explanation, Step
+from indexer.facets import HITS
 from indexer.models import ModelContract
 from indexer.records import StoredPassage
 from indexer.search import MAX_LIMIT, MAX_QUESTION_CHARS, MAX_REACH, Answer, MatchedTerm, Result, page_of
 from indexer.sentences import Span
+from service.facet_contract import FacetResponse, facet_responses
 
 MAX_BATCH = 64  # questions a request
 _QUESTION = "Who will host the next ministerial meeting?"
@@ -43,11 +45,16 @@ class SearchRequest(Strict):
     filter: dict[str, JsonValue] = Field(
         default_factory=dict,
         examples=[{"date": {"gte": "2022-01-01"}, "author": ["Ned Price", "Office of the Spokesperson"]}],
-        description="field to value, list (or), or {gte, lte, gt, lt, exists, not}; every field must match",
+        description="field to value, list (or), or {gte, lte, gt, lt, prefix, exists, not}; every field must match",
     )
     explain: bool = Field(False, description="return each result's signals, terms and ranks, and the weights of the signals")
     min_score: float = Field(0.0, ge=0, le=1, description="leave out results whose score is below it")
     group: Literal["document"] | None = Field(None, description="only each document's best passage")
+    facets: list[str] | bool = Field(
+        False,
+        examples=[["source", "date", "author"]],
+        description=f"fields whose values are counted over the best {HITS} results; true: those worth offering",
+    )
 
 
 class Range(BaseModel):
@@ -128,6 +135,9 @@ class SearchResponse(BaseModel):
     results: list[ResultResponse]
     weights: dict[str, float] | None = Field(None, exclude_if=_is_none, description='on explain: of each signal, and "bias"')
     stages: dict[str, float] | None = Field(None, exclude_if=_is_none, description="on explain: milliseconds by stage")
+    facets: list[FacetResponse] | None = Field(
+        None, exclude_if=_is_none, description=f"if asked for: of the best {HITS} results, whatever page is shown"
+    )
 
 
 class BatchRequest(Strict):
@@ -258,6 +268,7 @@ def search_response(answer: Answer) -> SearchResponse:
         results=[_result(one) for one in answer.results],
         weights=dict(answer.weights) if answer.weights is not None else None,
         stages={name: round(took, 3) for name, took in answer.stages.items()} if answer.weights is not None else None,
+        facets=facet_responses(answer.facets) if answer.facets is not None else None,
     )
 
 
