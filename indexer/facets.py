@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from indexer.filters import COLUMNS, FilterError, kind_of
@@ -43,8 +43,9 @@ def check_fields(fields: Fields) -> None:
         raise FilterError(f"facets names {twice[0]!r} twice; name each field once")
 
 
-def counted(documents: Iterable[Described], fields: Fields) -> tuple[Facet, ...]:
-    """The facets of these documents: the fields that are named, in that order, or those worth offering.
+def counted(documents: Iterable[Described], fields: Fields, filtered: Collection[str] = ()) -> tuple[Facet, ...]:
+    """The facets of these documents: the fields that are named, in that order, or those worth offering, to which ``filtered``
+    ones belong, among few values or one.
 
     A list counts each of its elements once; a date counts as its year, which a filter takes as a prefix.
     """
@@ -53,7 +54,7 @@ def counted(documents: Iterable[Described], fields: Fields) -> tuple[Facet, ...]
         for field in _fields_of(document) if fields is True else fields:
             counts.setdefault(field, Counter()).update(_values(document, field))
     if fields is True:
-        return tuple(_facet(field, counts[field]) for field in _worth_offering(counts))
+        return tuple(_facet(field, counts[field]) for field in _worth_offering(counts, filtered))
     return tuple(_facet(field, counts.get(field, Counter())) for field in fields)
 
 
@@ -74,9 +75,9 @@ def _facet(field: str, counts: Counter[tuple[str, Value]]) -> Facet:
     return Facet(field, tuple((value, count) for (_, value), count in ordered[:MAX_VALUES]))
 
 
-def _worth_offering(counts: Mapping[str, Counter[tuple[str, Value]]]) -> list[str]:
+def _worth_offering(counts: Mapping[str, Counter[tuple[str, Value]]], filtered: Collection[str]) -> list[str]:
     """Columns first, then what most documents have."""
-    fields = [field for field, values in counts.items() if _is_worth_offering(values)]
+    fields = [field for field, values in counts.items() if field in filtered or _is_worth_offering(values)]
     metadata = sorted((field for field in fields if field not in COLUMNS), key=lambda one: (-counts[one].total(), one))
     return [*(field for field in _OFFERED_COLUMNS if field in fields), *metadata][:_OFFERED_FIELDS]
 

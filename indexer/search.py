@@ -63,7 +63,8 @@ class Result:
     """A passage. ``evidence`` and ``matches`` are characters of the document's canonical text.
 
     ``score`` is the probability that it answers the question (if the verdict is not ``uncalibrated``). ``also_in`` are the
-    other places of the same text, ``others`` (when grouped) how many more passages of its document were found. On explain:
+    other places of the same text, ``others`` (when grouped) how many more passages of its document were found, ``verdict`` what
+    the collection's would be if this were its best passage. On explain:
     ``signals``, whose weighted sum is the score's logit; ``terms``; ``ranks`` in the lists of candidates.
     """
 
@@ -73,6 +74,7 @@ class Result:
     matches: tuple[Span, ...] = ()
     also_in: tuple[StoredPassage, ...] = ()
     others: int | None = None
+    verdict: Verdict = "uncalibrated"
     signals: Mapping[str, float] | None = None
     terms: tuple[MatchedTerm, ...] | None = None
     ranks: Ranks | None = None
@@ -209,7 +211,7 @@ class Session(NamedTuple):
         """The facets of these hits, as they are returned."""
         with self.ranker.stages.timed("facets"):
             keys = [hit.scored.candidate.key for hit, _ in self._shown(hits)]
-            return counted(self.view.snapshot.described_of(keys), self.query.facets)
+            return counted(self.view.snapshot.described_of(keys), self.query.facets, self.query.filter.keys())
 
     def verdict(self, best: float | None) -> Verdict:
         """What the best passage says, whatever page is shown and whatever score is asked for."""
@@ -267,6 +269,7 @@ class Session(NamedTuple):
             matches(question, passage, found),
             tuple(copies),
             hit.others,
+            self.verdict(row.score),
         )
         if not self.query.explain:
             return result

@@ -11,6 +11,7 @@ from indexer.documents import Document
 from indexer.explain import Explanation, Step
 from indexer.facets import HITS
 from indexer.models import ModelContract
+from indexer.ranking import Verdict
 from indexer.records import StoredPassage
 from indexer.search import MAX_LIMIT, MAX_QUESTION_CHARS, MAX_REACH, Answer, MatchedTerm, Result, page_of
 from indexer.sentences import Span
@@ -109,6 +110,7 @@ class ResultResponse(PassageResponse):
     """A passage as an answer to a question."""
 
     score: float = Field(examples=[0.912345], description="the probability that the passage answers the question")
+    verdict: Verdict = Field(examples=["answered"], description="what the answer's would be if this were the best passage")
     evidence: Evidence | None = None
     matches: list[Range] = Field(default_factory=list, description="words and phrases of the question")
     also_in: list[str] = Field(default_factory=list, description="ids of other documents that hold the same text")
@@ -126,7 +128,7 @@ class SearchResponse(BaseModel):
     """Ranked passages."""
 
     question: str = Field(examples=[_QUESTION])
-    verdict: Literal["answered", "weak", "nothing", "uncalibrated"] = Field(
+    verdict: Verdict = Field(
         examples=["answered"], description="whether the collection answers; uncalibrated for a model that nobody has measured"
     )
     exact: bool = Field(description="whether the vector candidates are exactly the nearest")
@@ -317,6 +319,7 @@ def _result(result: Result) -> ResultResponse:
     return ResultResponse(
         **_passage(result.passage),
         score=result.score,
+        verdict=result.verdict,
         evidence=_evidence(result.evidence, text) if result.evidence else None,
         matches=[Range(start=span.start, end=span.end) for span in result.matches],
         also_in=_other_documents(result),

@@ -138,6 +138,7 @@ def test_only_fields_with_a_few_values_that_recur_are_offered() -> None:
         for number in range(40)
     ]
     assert [facet.field for facet in counted(documents, True)] == ["by"]
+    assert [facet.field for facet in counted(documents, True, ["date", "by", "media_type"])] == ["date", "media_type", "by"]
 
 
 def test_over_http_facets_come_only_if_they_are_asked_for(tmp_path: Path) -> None:
@@ -165,3 +166,12 @@ def test_over_http_facets_come_only_if_they_are_asked_for(tmp_path: Path) -> Non
 def test_too_many_fields_are_refused(harbour: Collection) -> None:
     with pytest.raises(FilterError, match="names 21 fields; up to 20"):
         search(harbour, Query(QUESTION, facets=tuple(map(str, range(21)))))
+
+
+def test_a_result_says_what_its_own_score_means(harbour: Collection) -> None:
+    answer = search(harbour, Query("Which ship reached the harbour on Monday?", limit=HITS))
+    assert answer.results[0].verdict == answer.verdict
+    order = ["answered", "weak", "nothing"]
+    ranks = [order.index(one.verdict) for one in answer.results[:50]]
+    assert ranks == sorted(ranks)
+    assert len(set(ranks)) > 1
