@@ -12,9 +12,9 @@ export class Problem extends Error {
   }
 }
 
-/** Questions go by POST, so that they stay out of the logs of whatever stands in between. */
-export function ask(question, { offset, limit }, signal) {
-  const body = JSON.stringify({ question, offset, limit });
+/** Questions go by POST, so that they stay out of the logs of whatever stands in between. `more` is the rest of the request. */
+export function ask(question, more, signal) {
+  const body = JSON.stringify({ question, ...more });
   return call("/v1/search", { method: "POST", headers: { "Content-Type": "application/json" }, body, signal });
 }
 
@@ -24,6 +24,10 @@ export function getDocument(id) {
 
 export function getPassage(id) {
   return call(`/v1/passages/${encodeURIComponent(id)}`);
+}
+
+export function getSimilar(id, limit) {
+  return call(`/v1/passages/${encodeURIComponent(id)}/similar?limit=${limit}`);
 }
 
 /** What `request` gives; if the service is still starting, `waiting` is told why and the request is made again. */
