@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
+from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -54,6 +55,14 @@ _UPLOAD: dict[str, Any] = {
             },
         },
     }
+}
+
+
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_ORIGINAL: dict[int | str, dict[str, Any]] = {
+    200: {"content": dict.fromkeys(("application/pdf", "text/plain", "application/octet-stream"), _BINARY)},
+    206: {"description": "the range that was asked for"},
+    416: {"description": "the file is shorter than that"},
 }
 
 
@@ -150,7 +159,7 @@ def _add_one(app: FastAPI) -> None:
 
 def _add_files(app: FastAPI) -> None:
     # Not below /v1/documents/{id}: an id is any string, also one that ends so.
-    @app.get("/v1/originals/{document_id:any}", response_class=OriginalResponse)
+    @app.get("/v1/originals/{document_id:any}", response_class=FileResponse, responses=_ORIGINAL)
     def original(document_id: DocumentId, service: Served) -> OriginalResponse:
         """The file that a document came from, if it is there as it was indexed; 404 for a document from no file, 410 for a file
         that is gone or was changed. PDF and plain text are shown by browsers, the rest is saved. HEAD and ranges too."""

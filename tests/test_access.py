@@ -28,7 +28,8 @@ ROUTES = [
     ("GET", "/v1/explain"), ("GET", "/v1/passages/x"), ("GET", "/v1/passages/x/similar"), ("GET", "/v1/documents/x"),
     ("PUT", "/v1/documents/x"), ("DELETE", "/v1/documents/x"), ("GET", "/metrics"), ("GET", "/openapi.json"),
     ("GET", "/v1/documents"), ("POST", "/v1/documents"), ("GET", "/v1/originals/x"), ("GET", "/v1/failures"),
-    ("GET", "/v1/events"), ("GET", "/v1/session"), ("GET", "/v1/none"), ("GET", "/none"), ("OPTIONS", "/v1/search"), ("POST", "/v1/session"), ("GET", "/webx"),
+    ("GET", "/v1/events"), ("GET", "/v1/session"), ("GET", "/v1/none"),
+    ("GET", "/none"), ("OPTIONS", "/v1/search"), ("POST", "/v1/session"), ("GET", "/webx"),
     ("GET", "//web/x"), ("GET", "/livez/"),
 ]  # fmt: skip
 PUBLIC = ["/livez", "/", "/document", "/collection", "/web/search.js", "/web/style.css"]
