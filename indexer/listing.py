@@ -7,7 +7,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from indexer.documents import Document
-from indexer.filters import source_of
+from indexer.filters import COLUMNS, source_of
 from indexer.snapshot import Snapshot
 
 
@@ -24,16 +24,32 @@ class ListedDocument(NamedTuple):
     passages: int
 
 
-def listed(snapshot: Snapshot, words: str = "", after: str = "", limit: int = 50) -> list[ListedDocument]:
-    """The first ``limit`` documents of ids above ``after`` that have all the words in title or id, case aside."""
-    condition, values = _holding(words)
+class Wanted(NamedTuple):
+    """Which documents to list: those of a source, if one is given, that have all the words in title or id, case aside."""
+
+    words: str = ""
+    source: str | None = None
+
+    def condition(self) -> tuple[str, list[str]]:
+        """For SQL, over a document ``d``, with its values."""
+        words = self.words.casefold().split()
+        parts = ["instr(folded(d.title || char(10) || d.id), ?)"] * len(words)
+        if self.source is None:
+            return " AND ".join(["1", *parts]), words
+        return " AND ".join([*parts, f"{COLUMNS['source']} = ?"]), [*words, self.source]
+
+
+def listed(snapshot: Snapshot, wanted: Wanted, after: str = "", limit: int = 50) -> list[ListedDocument]:
+    """The first ``limit`` of these documents, of ids above ``after``."""
+    condition, values = wanted.condition()
     rows = snapshot.document_rows(f"{condition} AND d.id > ? ORDER BY d.id LIMIT ?", [*values, after, limit])
     return [_listed(*row) for row in rows]
 
 
-def count(snapshot: Snapshot, words: str = "") -> int:
-    """How many documents have all the words in title or id."""
-    return snapshot.count_documents(*_holding(words)) if words.strip() else snapshot.sizes()[0]
+def count(snapshot: Snapshot, wanted: Wanted) -> int:
+    """How many of these documents there are."""
+    condition, values = wanted.condition()
+    return snapshot.count_documents(condition, values) if values else snapshot.sizes()[0]
 
 
 def failures(snapshot: Snapshot, offset: int = 0, limit: int = 100) -> list[tuple[str, str, str]]:
@@ -45,11 +61,6 @@ def _failures(snapshot: Snapshot) -> Iterator[tuple[str, str, str]]:
     for source in snapshot.sources():
         for record, reason in source.failures:
             yield source.path, record, reason
-
-
-def _holding(words: str) -> tuple[str, list[str]]:
-    each = words.casefold().split()
-    return " AND ".join(["1", *["instr(folded(d.title || char(10) || d.id), ?)"] * len(each)]), each
 
 
 def _listed(document: Document, name: str | None, passages: int) -> ListedDocument:

@@ -34,7 +34,7 @@ from indexer.tokens import TokenCodes, joined
 COLUMNS = ("title", "text", "uri", "date", "metadata", "media_type", "pages", "headings")
 _PASSAGE = ", ".join(f"p.{name}" for name in PASSAGE_COLUMNS)
 _DOCUMENT = ", ".join(f"d.{name}" for name in ("checksum", *DOCUMENT_COLUMNS))
-
+_SOURCE = "s.checksum, s.key, s.path, s.name, s.stamp, s.hash, s.failure"
 _DESCRIBED = ", ".join((*FILTERED.values(), "d.metadata"))
 
 
@@ -259,16 +259,13 @@ class Snapshot:
 
     def source_of(self, document_id: str) -> Source | None:
         """The synced file that a document came from; None if from none."""
-        query = (
-            "SELECT s.checksum, s.key, s.path, s.name, s.stamp, s.hash, s.failure "
-            "FROM document d JOIN source s ON s.key = d.source WHERE d.id = ?"
-        )
+        query = f"SELECT {_SOURCE} FROM document d JOIN source s ON s.key = d.source WHERE d.id = ?"  # noqa: S608
         row = self._db.execute(query, (document_id,)).fetchone()
         return _source(row) if row else None
 
     def sources(self) -> list[Source]:
         """Every synced file, by path."""
-        rows = self._db.execute("SELECT checksum, key, path, name, stamp, hash, failure FROM source ORDER BY path").fetchall()
+        rows = self._db.execute(f"SELECT {_SOURCE} FROM source s ORDER BY s.path").fetchall()  # noqa: S608
         check_total(self._db, "source", [row[0] for row in rows])
         return [_source(row) for row in rows]
 

@@ -80,11 +80,13 @@ def _add_many(app: FastAPI) -> None:
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
         after: Annotated[str, Query(description="the id that the page before ended with")] = "",
         match: Annotated[str, Query(max_length=MAX_WORDS_CHARS, description="words of title or id, case aside")] = "",
+        source: Annotated[str | None, Query(description="where they come from, as in /v1/facets")] = None,
     ) -> DocumentsResponse:
         """Documents without their texts, by id."""
         with service.collection.catalog.read() as snapshot:
-            page = listing.listed(snapshot, match, after, limit + 1)
-            return documents_response(snapshot.generation, listing.count(snapshot, match), page, limit)
+            wanted = listing.Wanted(match, source)
+            page = listing.listed(snapshot, wanted, after, limit + 1)
+            return documents_response(snapshot.generation, listing.count(snapshot, wanted), page, limit)
 
     @app.post("/v1/documents", openapi_extra=_UPLOAD)
     async def post_documents(

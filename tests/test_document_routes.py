@@ -90,6 +90,14 @@ def test_words_of_title_and_id_are_matched_whatever_their_case(client: TestClien
     assert found in (ids, len(ids))
 
 
+def test_documents_of_a_source_are_those_that_its_facet_counts(client: TestClient) -> None:
+    (facet,) = client.get("/v1/facets", params={"field": "source"}).json()["facets"]
+    counts = {one["value"]: one["count"] for one in facet["values"]}
+    assert counts == {"": 2, "letters": 1, "rows.jsonl": 3}
+    assert {source: listing(client, source=source)["count"] for source in counts} == counts
+    assert [one["id"] for one in listing(client, source="rows.jsonl", match="1")["documents"]] == ["row 1"]
+
+
 def test_what_could_not_be_read_is_told_with_its_reason(client: TestClient, folder: Path) -> None:
     body = client.get("/v1/failures").json()
     (failure,) = body["failures"]

@@ -57,7 +57,7 @@ def test_a_commit_of_another_process_and_an_upload_are_told_to_who_listens(serve
         assert next(events) == ("commit", {"generation": first["generation"] + 1, "documents": 2, "passages": 7})
         files = [("file", ("tide.txt", b"The tide turned."))]
         httpx.post(f"{address}/v1/documents", files=files, params={"job": "mine"}).raise_for_status()
-        seen = []
+        seen: list[Any] = []
         while not seen or seen[-1]["state"] != "done":
             kind, data = next(events)
             if kind == "progress":
