@@ -34,7 +34,7 @@ from indexer.tokens import TokenCodes, joined
 COLUMNS = ("title", "text", "uri", "date", "metadata", "media_type", "pages", "headings")
 _PASSAGE = ", ".join(f"p.{name}" for name in PASSAGE_COLUMNS)
 _DOCUMENT = ", ".join(f"d.{name}" for name in ("checksum", *DOCUMENT_COLUMNS))
-
+_SOURCE = "s.checksum, s.key, s.path, s.name, s.stamp, s.hash, s.failure"
 _DESCRIBED = ", ".join((*FILTERED.values(), "d.metadata"))
 
 
@@ -238,13 +238,36 @@ class Snapshot:
         rows = self._db.execute("SELECT id FROM document WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
         return [row[0] for row in rows]
 
+    def document_rows(self, condition: str, values: Sequence[Any]) -> Iterator[tuple[Document, str | None, int]]:
+        """Documents ``d`` that meet an SQL condition, in its order, one text in memory at a time; each with the name of its
+        file, or None, and how many passages it has."""
+        query = (
+            f"SELECT {_DOCUMENT}, s.name, (SELECT count(*) FROM passage p WHERE p.document = d.key) "  # noqa: S608
+            f"FROM document d LEFT JOIN source s ON s.key = d.source WHERE {condition}"
+        )
+        for *row, name, passages in self._db.execute(query, values):
+            yield _document(row), name, passages
+
+    def count_documents(self, condition: str, values: Sequence[Any]) -> int:
+        """How many documents ``d`` meet an SQL condition."""
+        return int(self._db.execute(f"SELECT count(*) FROM document d WHERE {condition}", values).fetchone()[0])  # noqa: S608
+
+    def sizes(self) -> tuple[int, int]:
+        """How many documents and passages there are, without counting them."""
+        known = totals(self._db)
+        return known["document"].rows, known["passage"].rows
+
+    def source_of(self, document_id: str) -> Source | None:
+        """The synced file that a document came from; None if from none."""
+        query = f"SELECT {_SOURCE} FROM document d JOIN source s ON s.key = d.source WHERE d.id = ?"  # noqa: S608
+        row = self._db.execute(query, (document_id,)).fetchone()
+        return _source(row) if row else None
+
     def sources(self) -> list[Source]:
         """Every synced file, by path."""
-        rows = self._db.execute("SELECT checksum, key, path, name, stamp, hash, failure FROM source ORDER BY path").fetchall()
-        for row in rows:
-            check("a file", *row)
+        rows = self._db.execute(f"SELECT {_SOURCE} FROM source s ORDER BY s.path").fetchall()  # noqa: S608
         check_total(self._db, "source", [row[0] for row in rows])
-        return [Source(row[1], row[2], row[3], row[4], row[5], _failures(row[6])) for row in rows]
+        return [_source(row) for row in rows]
 
     def documents_of(self, source: int) -> dict[str, str]:
         """Ids and hashes of a file's documents."""
@@ -347,6 +370,11 @@ def _document(row: Sequence[Any]) -> Document:
 def _described(rows: Iterable[Sequence[Any]]) -> Iterator[dict[str, Any]]:
     for *columns, metadata in rows:
         yield {**dict(zip(FILTERED, columns, strict=True)), "metadata": json.loads(metadata)}
+
+
+def _source(row: Sequence[Any]) -> Source:
+    check("a file", *row)
+    return Source(row[1], row[2], row[3], row[4], row[5], _failures(row[6]))
 
 
 def _vectors(rows: list[Any]) -> list[Any]:

@@ -24,6 +24,7 @@ from indexer.documents import SIDECAR_SUFFIX, Document, Unreadable, content_hash
 from indexer.errors import PassagesError, UnreadableError
 from indexer.extraction import DEFAULT_LIMITS, Extractor, Limits
 from indexer.ingest import Ingest, Step
+from indexer.inputs import stamp_of
 from indexer.records import Source
 
 IGNORE_FILE = ".passagesignore"
@@ -383,13 +384,13 @@ def _leads_out(path: Path, root: Path) -> bool:
 
 
 def _look(path: Path, name: str, root: Path | None = None) -> _File:
-    """The file as it is now. Its stamp holds the change time, which no program sets at will, of it and of its sidecar."""
+    """The file as it is now. Its stamp is that of it and of its sidecar."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "it is no regular file", str(path))  # reading a pipe would wait for ever
     if not _is_utf8(str(path)):
         raise OSError(errno.EILSEQ, "its name is not valid UTF-8; rename it", str(path))
-    stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+    stamp: list[int] = [*stamp_of(status)]
     with suppress(OSError):  # there is none, or the name is too long for one
         beside = sidecar(path).stat()
         stamp += [beside.st_size, beside.st_mtime_ns, beside.st_ctime_ns]

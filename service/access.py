@@ -20,7 +20,7 @@ from service.problems import problem
 from service.sessions import COOKIE, Sessions
 
 HEALTH = ("/livez", "/readyz")
-PAGES = ("/", "/document")
+PAGES = ("/", "/document", "/collection")
 _STATIC = "/web/"
 _READ_METHODS = ("GET", "HEAD")
 _READ_POSTS = ("/v1/search", "/v1/search/batch")  # they ask, in bodies

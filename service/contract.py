@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -194,6 +195,14 @@ class DocumentRequest(BaseModel):
     title: str | None = None
 
 
+class OriginalReference(BaseModel):
+    """The file that a document came from, at /v1/originals/{id}."""
+
+    name: str = Field(examples=["report.pdf"])
+    bytes: int
+    shown: bool = Field(description="whether browsers show it; others save it")
+
+
 class DocumentResponse(BaseModel):
     """A whole document. ``headings`` are [start, end, level], ``pages`` where each page begins."""
 
@@ -206,6 +215,7 @@ class DocumentResponse(BaseModel):
     text: str
     pages: list[int]
     headings: list[tuple[int, int, int]]
+    original: OriginalReference | None = Field(None, description="null if it is not there, or not as it was indexed")
 
 
 class StoredResponse(BaseModel):
@@ -240,10 +250,11 @@ class StatusResponse(BaseModel):
     detail: str | None = Field(None, description="why it is not ready")
     index: str
     generation: int
+    last_commit: datetime | None = Field(None, description="when the index was changed last; null if that is not known")
     documents: int
     passages: int
     characters: int
-    failures: int = Field(description="files, or records of files, that could not be read")
+    failures: int = Field(description="files, or records of files, that could not be read: see /v1/failures")
     exact: bool
     recall: RecallResponse | None = Field(None, description="null where the search is exact, or nothing was repeated yet")
     runtime: RuntimeResponse | None = Field(None, description="null until it is loaded")
@@ -299,8 +310,8 @@ def passage_response(passage: StoredPassage) -> PassageResponse:
     return PassageResponse(**_passage(passage))
 
 
-def document_response(document: Document) -> DocumentResponse:
-    """A document as it is sent."""
+def document_response(document: Document, original: OriginalReference | None) -> DocumentResponse:
+    """A document as it is sent, with the file that it came from."""
     return DocumentResponse(
         id=document.id,
         title=document.title,
@@ -311,6 +322,7 @@ def document_response(document: Document) -> DocumentResponse:
         text=document.text,
         pages=list(document.pages),
         headings=[(heading.start, heading.end, heading.level) for heading in document.headings],
+        original=original,
     )
 
 

@@ -15,6 +15,7 @@ from indexer.errors import PassagesError, UnreadableError
 from indexer.filters import FilterError
 from indexer.lock import LockedError
 from indexer.models import ModelError
+from indexer.original import GoneError
 from indexer.question import QuestionError
 from indexer.schema import CatalogError, FullError
 from service.admission import BusyError
@@ -40,6 +41,7 @@ _STATUS: list[tuple[type[PassagesError], HTTPStatus]] = [
     (FilterError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (UnreadableError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (NotFoundError, HTTPStatus.NOT_FOUND),
+    (GoneError, HTTPStatus.GONE),
     (NotReadyError, HTTPStatus.SERVICE_UNAVAILABLE),
     (BusyError, HTTPStatus.SERVICE_UNAVAILABLE),
     (SearcherError, HTTPStatus.SERVICE_UNAVAILABLE),
