@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service import index_command, key_commands, maintenance, search_command, status_command
+from service import index_command, key_commands, maintenance, search_command, status_command, watch_command
 from service.options import IndexOption, ModelOption
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 model_app = typer.Typer(help="The model that reads questions and passages.", no_args_is_help=True)
 index_command.register(app)
 search_command.register(app)
+watch_command.register(app)
 
 
 @app.command(epilog="Example: passages serve --port 8080")
