@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pathspec
 
@@ -41,6 +41,14 @@ class Failure(NamedTuple):
     path: str
     record: str
     reason: str
+
+
+class Change(NamedTuple):
+    """What became of a file whose documents are committed: "added", "changed", "deleted", or "moved" from ``before``."""
+
+    kind: Literal["added", "changed", "moved", "deleted"]
+    path: str
+    before: str = ""
 
 
 @dataclass(slots=True)
@@ -81,15 +89,28 @@ class _Found:
     files: list[_File] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)  # every file once indexed below these must still be found
     unread: list[Path] = field(default_factory=list)  # but for what is below these, which could not be looked into
+    empty: list[Path] = field(default_factory=list)  # of the folders: those without a document's file
 
 
 class Sync:
-    """One run over some paths. ``summary`` is true at any moment, also after an interruption."""
+    """One run over some paths. ``summary`` is true at any moment, also after an interruption.
+
+    ``changed`` is told of each file. With ``spare_empty``, a folder that was named and is empty now loses nothing, since it may
+    be the place of a disk that is away: ``spared`` are those of which something is indexed."""
 
     def __init__(
-        self, collection: Collection, report: Callable[[Progress], None] | None = None, limits: Limits = DEFAULT_LIMITS
+        self,
+        collection: Collection,
+        report: Callable[[Progress], None] | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        changed: Callable[[Change], None] | None = None,
+        spare_empty: bool = False,
     ) -> None:
         self.summary = Summary()
+        self.spared: list[Path] = []
+        self._tell = changed or (lambda _: None)
+        self._spare_empty = spare_empty
         self._extractor = Extractor(limits)
         self._collection = collection
         self.progress = Progress()
@@ -105,20 +126,36 @@ class Sync:
         self._movable: dict[str, list[Source]] = {}  # by the hash of their content
         self._keeping: dict[int, bool] = {}
 
-    def run(self, paths: Sequence[Path], wait_s: float = 0.0) -> Summary:
-        """Bring the collection up to date with ``paths``. Raises :class:`SyncError`, :class:`indexer.lock.LockedError`."""
+    def run(self, paths: Sequence[Path], wait_s: float = 0.0, kept: Sequence[Path] = ()) -> Summary:
+        """Bring the collection up to date with ``paths``; nothing below ``kept`` is deleted. Raises :class:`SyncError`,
+        :class:`indexer.lock.LockedError`."""
+        if not self._collection.is_loaded and self._has_new(paths):
+            _ = self._collection.encoder  # takes seconds, in which others may write
         with self._collection.lock.held(wait_s), self._ingest, self._extractor:
             try:
-                self._run(self._scan(paths))
+                found = self._scan(paths, self.summary)
+                found.unread += kept
+                self._run(found)
             finally:
                 self.summary.passages_encoded = self._ingest.effort.encoded
                 self.summary.passages_reused = self._ingest.effort.reused
         return self.summary
 
+    def _has_new(self, paths: Sequence[Path]) -> bool:
+        """Whether a file is there that is not indexed as it is now; one that failed may fail again."""
+        found = self._scan(paths, Summary())
+        with self._collection.catalog.read() as snapshot:
+            known = {source.path: source for source in snapshot.sources()}
+        sources = ((file, known.get(str(file.path))) for file in found.files)
+        return any(source is None or (source.hash != "" and source.stamp != file.stamp) for file, source in sources)
+
     def _run(self, found: _Found) -> None:
         with self._collection.catalog.read() as snapshot:
             known = {source.path: source for source in snapshot.sources()}
             self._counts = snapshot.document_counts()
+        if self._spare_empty:
+            self.spared = [folder for folder in found.empty if any(_is_below(path, [folder]) for path in known)]
+            found.unread += self.spared
         self._files = {str(file.path): file for file in found.files}
         self._known = {source.key: source for source in known.values()}
         self._names = {source.name for source in known.values()}
@@ -133,20 +170,22 @@ class Sync:
             self._delete(source)
         self._ingest.flush()
 
-    def _scan(self, paths: Sequence[Path]) -> _Found:
+    def _scan(self, paths: Sequence[Path], summary: Summary) -> _Found:
         found = _Found()
         for path in paths:
-            self._scan_one(path, found)
+            self._scan_one(path, found, summary)
         first = {file.path: file for file in reversed(found.files)}  # of roots within each other, the first gives the name
         found.files = [file for file in found.files if first[file.path] is file]
         return found
 
-    def _scan_one(self, path: Path, found: _Found) -> None:
+    def _scan_one(self, path: Path, found: _Found, summary: Summary) -> None:
         try:
             path = path.expanduser().resolve(strict=True)
             if path.is_dir():
                 found.folders.append(path)
-                found.files += _walk(path, found, self.summary)
+                before = len(found.files)
+                found.files += _walk(path, found, summary)
+                found.empty += [path] if len(found.files) == before else []
             elif is_supported(path):
                 found.files.append(_look(path, path.name))
             else:
@@ -188,7 +227,10 @@ class Sync:
             document = snapshot.document(source.name)
         moved = source._replace(path=path, stamp=file.stamp)
         self._known[source.key] = moved
-        self._ingest.then(lambda writer: writer.move_source(source.key, path, file.stamp, uri))
+        self._ingest.then(
+            lambda writer: writer.move_source(source.key, path, file.stamp, uri),
+            lambda _: self._tell(Change("moved", path, source.path)),
+        )
         if document and document.title == Path(source.path).stem != file.path.stem:
             # A text without a title of its own is called as its file is.
             self._read(file, moved, source.hash, ("moved", "moved"))
@@ -218,10 +260,13 @@ class Sync:
             else:
                 seen.add(one.id)
                 self._document(one, path, before, counters)
-        if not any(record == "" for record, _ in failures):  # if the whole file failed, what was indexed of it is kept
+        was_read = not any(record == "" for record, _ in failures)
+        if was_read:  # if the whole file failed, what was indexed of it is kept
             self._delete_all([one for one in sorted(before.keys() - seen) if self._paths.get(one, path) == path])
         self.summary.failed += [Failure(path, record, reason) for record, reason in failures]
         self._ingest.then(lambda writer: writer.put_source(path, name, file.stamp, digest, failures))
+        if was_read and "moved" not in counters:
+            self._ingest.then(lambda _: Change("changed" if source else "added", path), self._tell)
         self._ingest.then(lambda _: file.size, self._finished)
 
     def _document(self, document: Document, path: str, before: Mapping[str, str], counters: tuple[str, str]) -> None:
@@ -240,6 +285,7 @@ class Sync:
 
     def _delete(self, source: Source) -> None:
         self._deleted(lambda writer: writer.delete_source(source.key))
+        self._ingest.then(lambda _: Change("deleted", source.path), self._tell)
 
     def _deleted(self, delete: Callable[[Writer], int]) -> None:
         self._ingest.then(delete, lambda by: self._count("deleted", by))
