@@ -24,7 +24,7 @@ from indexer.records import Counts
 from indexer.runtimes import Kind
 from indexer.search import MAX_LIMIT, MAX_REACH
 from indexer.search import Query as Question
-from service import openapi, problems, session_routes
+from service import feedback_routes, openapi, problems, session_routes
 from service.access import Guarded
 from service.access_log import Logged, asked
 from service.admission import DEFAULT_LIMITS, Limits
@@ -89,6 +89,7 @@ def create_app(
     app.add_middleware(Secured)
     for add in (_add_search, _add_documents, _add_health, _add_pages):
         add(app)
+    feedback_routes.add(app)
     session_routes.add(app, door.policy)
     openapi.declare_keys(app)
     return app
