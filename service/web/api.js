@@ -51,12 +51,13 @@ export async function whenStarted(signal, starting = () => {}) {
   }
 }
 
-async function call(path, options, isSecond = false) {
+/** The JSON that a request is answered with; null where there is no content. Raises `Problem`. */
+export async function call(path, options, isSecond = false) {
   const response = await fetch(path, options).catch(unreachable);
   if (response.status === 401 && !isSecond && (await gainSession())) return call(path, options, true);
   if (response.status === 401) throw new Problem("this collection needs a key; ask again to enter it", 401);
   const body = await response.json().catch(() => null);
-  if (response.ok && body !== null) return body;
+  if (response.ok && (body !== null || response.status === 204)) return body;
   throw new Problem(body?.detail ?? `the server answered ${response.status}; its log may say why`, response.status);
 }
 

@@ -2,6 +2,7 @@
 
 import { dateOf, element, nameOf, webLink } from "./dom.js";
 import { marked, unitsIn } from "./text.js";
+import "./feedback.js";
 
 class PassageResult extends HTMLElement {
   /** Fill it from the contract's result; `rank` counts from 1, `question` goes along to the document's page. */
@@ -14,6 +15,7 @@ class PassageResult extends HTMLElement {
       heading ? element("p", { className: "heading", dir: "auto" }, heading) : "",
       element("p", { className: "passage", dir: "auto" }, ...passageOf(result)),
       element("p", { className: "source" }, ...sourceOf(result)),
+      document.createElement("passage-feedback").on(question, result.id),
     );
     return this;
   }

@@ -103,6 +103,7 @@ class SearchPage extends HTMLElement {
     }
     const shown = this.#results.size;
     this.querySelector("section").hidden = shown === 0;
+    this.querySelector("passage-feedback.all").on(question, null);
     this.querySelector(".more").hidden = results.length <= wanted || shown >= REACH;
     if (shown === 0) this.#say("Nothing found: there is nothing in this collection yet.");
     else this.#say(`${count(shown, "passage")} in ${Math.max(1, Math.round(took))} ms`, VERDICTS[verdict]);
