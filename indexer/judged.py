@@ -80,10 +80,11 @@ def _edited(passages: Sequence[StoredPassage], passage: JudgedPassage) -> Span |
 
 
 def _marked(text: str, span: Span, passage: JudgedPassage) -> Span | None:
-    """The marked sentence, near where it stood within the passage."""
+    """The marked sentence, if it stands in the span."""
     if passage.evidence is None or passage.evidence_text is None:
         return None
-    return _nearest(text, passage.evidence_text, span.start + passage.evidence.start - passage.start)
+    within = _nearest(text[span.start : span.end], passage.evidence_text, passage.evidence.start - passage.start)
+    return within and Span(within.start + span.start, within.end + span.start)
 
 
 def _shifted(passage: JudgedPassage, start: int) -> Span | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service import key_commands, maintenance
+from service import evaluation, feedback_commands, key_commands, maintenance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +36,8 @@ model_app = typer.Typer(help="The model that reads questions and passages.", no_
 app.add_typer(model_app, name="model")
 maintenance.register(app)
 app.add_typer(key_commands.app, name="key")
+evaluation.register(app)
+app.add_typer(feedback_commands.app, name="feedback")
 
 _LOCK_S = 10.0  # for another writer: a server that stores a document, or folds, is done sooner, and another indexer is not
 _VERDICTS = {
