@@ -197,6 +197,10 @@ class Snapshot:
         """The passage of an id, or None."""
         return next(iter(self._passages("p.id = ?", passage_id)), None)
 
+    def passages_with(self, content: bytes) -> list[StoredPassage]:
+        """Every passage of a text, by the hash of the text; by id, none if there is none."""
+        return sorted(self._passages("p.content = ?", content), key=lambda one: one.id)
+
     def passage_ids(self, keys: Sequence[int]) -> dict[int, str]:
         """Ids by key."""
         among = json.dumps([int(key) for key in keys])  # one parameter: SQLite bounds how many there may be
@@ -337,7 +341,7 @@ class Snapshot:
     def _removed(self, since: int) -> Keys:
         return _keys(self._db.execute("SELECT passage FROM removed WHERE generation > ?", (since,)).fetchall(), 0)
 
-    def _passages(self, condition: str, value: str) -> Iterator[StoredPassage]:
+    def _passages(self, condition: str, value: str | bytes) -> Iterator[StoredPassage]:
         query = (
             f"SELECT p.checksum, {_PASSAGE} FROM passage p "  # noqa: S608
             f"JOIN document d ON d.key = p.document WHERE {condition}"

@@ -22,7 +22,7 @@ from indexer.records import Counts
 from indexer.runtimes import Kind
 from indexer.search import MAX_LIMIT, MAX_REACH
 from indexer.search import Query as Question
-from service import document_routes, event_routes, facet_routes, openapi, problems, session_routes
+from service import document_routes, event_routes, facet_routes, feedback_routes, openapi, problems, session_routes
 from service.access import Guarded
 from service.access_log import Logged, asked
 from service.admission import DEFAULT_LIMITS, Limits
@@ -88,7 +88,15 @@ def create_app(
     app.add_middleware(Guarded, policy=door.policy, refused=service.metrics.turned_away)
     app.add_middleware(Logged, lines=door.access_log, questions=door.log_questions)
     app.add_middleware(Secured)
-    for add in (_add_search, document_routes.add, event_routes.add, facet_routes.add, _add_health, _add_pages):
+    for add in (
+        _add_search,
+        document_routes.add,
+        event_routes.add,
+        facet_routes.add,
+        feedback_routes.add,
+        _add_health,
+        _add_pages,
+    ):
         add(app)
     session_routes.add(app, door)
     openapi.declare_keys(app)

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from service import index_command, key_commands, maintenance, search_command, status_command, watch_command
+from service import (
+    evaluation,
+    feedback_commands,
+    index_command,
+    key_commands,
+    maintenance,
+    search_command,
+    status_command,
+    watch_command,
+)
 from service.options import IndexOption, ModelOption
 
 app = typer.Typer(
@@ -21,6 +30,7 @@ model_app = typer.Typer(help="The model that reads questions and passages.", no_
 index_command.register(app)
 search_command.register(app)
 watch_command.register(app)
+evaluation.register(app)
 
 
 @app.command(epilog="Example: passages serve --port 8080")
@@ -45,6 +55,7 @@ status_command.register(app)
 app.add_typer(model_app, name="model")
 maintenance.register(app)
 app.add_typer(key_commands.app, name="key")
+app.add_typer(feedback_commands.app, name="feedback")
 
 
 @model_app.command(epilog="Example: passages model fetch BAAI/bge-small-en-v1.5")

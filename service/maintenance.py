@@ -39,6 +39,7 @@ def backup(
         "file": str(made.file),
         "generation": made.generation,
         **made.counts._asdict(),
+        "judgements": made.judgements,
         "size": made.size,
         "sha256": made.sha256,
     }
@@ -59,7 +60,7 @@ def restore(
 
     done = bring_back(file, folder, force=force)
     record = {
-        "index": str(folder), "generation": done.generation, **done.counts._asdict(),
+        "index": str(folder), "generation": done.generation, **done.counts._asdict(), "judgements": done.judgements,
         "aside": str(done.aside) if done.aside else None,
     }  # fmt: skip
     lines = [f"{folder}: {done.counts.documents:,} documents, {done.counts.passages:,} passages"]

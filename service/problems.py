@@ -13,6 +13,7 @@ from indexer.candidates import DeadlineError
 from indexer.encoder import TooLongError
 from indexer.errors import PassagesError, UnreadableError
 from indexer.filters import FilterError
+from indexer.judgements import JudgementsError
 from indexer.lock import LockedError
 from indexer.models import ModelError
 from indexer.original import GoneError
@@ -48,6 +49,7 @@ _STATUS: list[tuple[type[PassagesError], HTTPStatus]] = [
     (DeadlineError, HTTPStatus.SERVICE_UNAVAILABLE),
     (StartError, HTTPStatus.SERVICE_UNAVAILABLE),
     (LockedError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (JudgementsError, HTTPStatus.SERVICE_UNAVAILABLE),
     (ModelError, HTTPStatus.SERVICE_UNAVAILABLE),
     (FullError, HTTPStatus.INSUFFICIENT_STORAGE),
     (CatalogError, HTTPStatus.SERVICE_UNAVAILABLE),

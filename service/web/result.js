@@ -2,6 +2,7 @@
 
 import { citationOf, copy } from "./citation.js";
 import { dateOf, element, nameOf, webLink } from "./dom.js";
+import "./feedback.js";
 import { scoreOf } from "./score.js";
 import { similarTo } from "./similar.js";
 import { marked, unitsIn } from "./text.js";
@@ -45,6 +46,7 @@ class PassageResult extends HTMLElement {
       opener("Why this?", panel, () => whyOf(result, explained)),
       opener("More like this", panel, () => similarTo(result, (one) => addressOf(one, question))),
       cite,
+      document.createElement("passage-feedback").on(question, result.id),
     );
     return [row, panel];
   }

@@ -154,6 +154,7 @@ class SearchPage extends HTMLElement {
     const shown = this.#results.size;
     this.querySelector(".hits").hidden = shown === 0;
     this.querySelector(".share").hidden = false;
+    this.querySelector("passage-feedback.all").on(question, null);
     this.querySelector(".more").hidden = results.length <= wanted || shown >= REACH;
     if (shown === 0) this.#say(this.#nothing());
     else this.#say(`${count(shown, "passage")} in ${Math.max(1, Math.round(took))} ms`, verdict);
