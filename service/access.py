@@ -23,7 +23,8 @@ HEALTH = ("/livez", "/readyz")
 PAGES = ("/", "/document")
 _STATIC = "/web/"
 _READ_METHODS = ("GET", "HEAD")
-_READ_POSTS = ("/v1/search", "/v1/search/batch")  # they ask, in bodies
+MCP = "/mcp"
+_READ_POSTS = ("/v1/search", "/v1/search/batch", MCP)  # they ask, in bodies
 SESSION = "/v1/session"
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="passages"'}
 _ADVICE = "send a key as Authorization: Bearer KEY; whoever runs this server makes one: passages key add NAME"
@@ -81,7 +82,8 @@ class Guarded:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
-        if scope["type"] != "http":
+        # Who is let in already asks from within (service/mcp/http.py): nothing that comes over the network has such a state.
+        if scope["type"] != "http" or "caller" in scope.get("state", {}):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)

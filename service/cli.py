@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service import key_commands, maintenance
+from service.mcp import command as mcp_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ app = typer.Typer(
 model_app = typer.Typer(help="The model that reads questions and passages.", no_args_is_help=True)
 app.add_typer(model_app, name="model")
 maintenance.register(app)
+mcp_command.register(app)
 app.add_typer(key_commands.app, name="key")
 
 _LOCK_S = 10.0  # for another writer: a server that stores a document, or folds, is done sooner, and another indexer is not
