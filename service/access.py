@@ -23,7 +23,8 @@ HEALTH = ("/livez", "/readyz")
 PAGES = ("/", "/document", "/collection")
 _STATIC = "/web/"
 _READ_METHODS = ("GET", "HEAD")
-_READ_POSTS = ("/v1/search", "/v1/search/batch")  # they ask, in bodies
+MCP = "/mcp"
+_READ_POSTS = ("/v1/search", "/v1/search/batch", MCP)  # they ask, in bodies
 _FEEDBACK = "/v1/feedback"
 SESSION = "/v1/session"
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="passages"'}
@@ -82,7 +83,8 @@ class Guarded:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
-        if scope["type"] != "http":
+        # Who is let in already asks from within (service/mcp/http.py): nothing that comes over the network has such a state.
+        if scope["type"] != "http" or "caller" in scope.get("state", {}):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)

@@ -45,6 +45,7 @@ from service.contract import (
 from service.door import Door
 from service.headers import Secured
 from service.limits import Bounded
+from service.mcp import http as mcp_endpoint
 from service.metrics import CONTENT_TYPE
 from service.problems import NotFoundError
 from service.routing import Headed, Served
@@ -72,7 +73,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         service.start()
-        yield
+        async with endpoint.running():
+            yield
         service.close()
 
     # FastAPI's pages for /docs load scripts from elsewhere, which this product never does: /openapi.json remains.
@@ -99,6 +101,7 @@ def create_app(
     ):
         add(app)
     session_routes.add(app, door)
+    endpoint = mcp_endpoint.add(app)
     openapi.declare_keys(app)
     return app
 

@@ -17,6 +17,7 @@ from service import (
     status_command,
     watch_command,
 )
+from service.mcp import command as mcp_command
 from service.options import IndexOption, ModelOption
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ model_app = typer.Typer(help="The model that reads questions and passages.", no_
 index_command.register(app)
 search_command.register(app)
 watch_command.register(app)
+mcp_command.register(app)
 evaluation.register(app)
 
 
