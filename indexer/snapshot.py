@@ -22,6 +22,7 @@ from indexer.checksums import (
     totals,
 )
 from indexer.documents import Document, Heading
+from indexer.formats import Remark
 from indexer.models import ModelContract
 from indexer.records import Candidates, Changes, Copy, Counts, Encoding, Keys, Source, StoredPassage, TermChanges
 from indexer.schema import read_state
@@ -55,7 +56,8 @@ class Snapshot:
         """Documents, passages, characters of text, and files or records that could not be read."""
         documents, characters = self._db.execute("SELECT count(*), coalesce(sum(characters(text)), 0) FROM document").fetchone()
         (passages,) = self._db.execute("SELECT count(*) FROM passage").fetchone()
-        (failures,) = self._db.execute("SELECT coalesce(sum(json_array_length(failure)), 0) FROM source").fetchone()
+        query = "SELECT count(*) FROM source, json_each(failure) WHERE json_array_length(value) = 2"
+        (failures,) = self._db.execute(query).fetchone()
         return Counts(documents, passages, characters, failures)
 
     def vector(self, key: int) -> npt.NDArray[np.float16]:
@@ -241,7 +243,7 @@ class Snapshot:
         for row in rows:
             check("a file", *row)
         check_total(self._db, "source", [row[0] for row in rows])
-        return [Source(row[1], row[2], row[3], row[4], row[5], _failures(row[6])) for row in rows]
+        return [Source(row[1], row[2], row[3], row[4], row[5], *_failures(row[6])) for row in rows]
 
     def documents_of(self, source: int) -> dict[str, str]:
         """Ids and hashes of a file's documents."""
@@ -334,8 +336,10 @@ def _vectors(rows: list[Any]) -> list[Any]:
     return rows
 
 
-def _failures(text: str | None) -> tuple[tuple[str, str], ...]:
-    return tuple((record, reason) for record, reason in json.loads(text or "[]"))
+def _failures(text: str | None) -> tuple[tuple[tuple[str, str], ...], tuple[Remark, ...]]:
+    """Failures, which are pairs, and remarks, which have a third item."""
+    rows = json.loads(text or "[]")
+    return tuple((row[0], row[1]) for row in rows if len(row) == 2), tuple(Remark(*row[:2]) for row in rows if len(row) > 2)
 
 
 def _tokens(codes: bytes, places: bytes, norms: bytes) -> TokenCodes:

@@ -150,7 +150,9 @@ def status(
     with Collection(settings.index).catalog.read() as snapshot:
         counts, contract = snapshot.counts(), snapshot.contract
         digest = content_hash(snapshot) if with_hash else None
-        failed = [(source.path, *one) for source in snapshot.sources() for one in source.failures]
+        sources = snapshot.sources()
+        failed = [(source.path, *one) for source in sources for one in source.failures]
+        noted = [(source.path, *one) for source in sources for one in source.remarks]
         record = {
             "index": str(settings.index),
             "generation": snapshot.generation,
@@ -158,12 +160,14 @@ def status(
             **({"content_hash": digest} if digest else {}),
             "model": asdict(contract) if contract else None,
             "failed": [{"path": path, "record": record, "reason": reason} for path, record, reason in failed],
+            "noted": [{"path": path, "about": about, "remark": remark} for path, about, remark in noted],
         }
     lines = [
         f"{settings.index}: {counts.documents:,} documents, {counts.passages:,} passages, {counts.characters:,} characters",
         f"made with {contract.name} ({contract.dimension} dimensions)" if contract else "nothing indexed yet",
         *([f"content hash {digest}"] if digest else []),
-        *(_failure(*one) for one in failed),
+        *(_told("failed", *one) for one in failed),
+        *(_told("note", *one) for one in noted),
     ]
     _print(record, as_json, "\n".join(lines))
 
@@ -269,12 +273,14 @@ def _print_summary(summary: Summary, seconds: float, interrupted: bool, as_json:
     counts = {name: getattr(summary, name) for name in counters}
     failed = [one._asdict() for one in summary.failed]
     record = {
-        **counts, "failed": failed, "skipped": dict(summary.skipped), "passages_encoded": summary.passages_encoded,
+        **counts, "failed": failed, "noted": [one._asdict() for one in summary.noted],
+        "skipped": dict(summary.skipped), "passages_encoded": summary.passages_encoded,
         "passages_reused": summary.passages_reused, "seconds": round(seconds, 2), "interrupted": interrupted,
     }  # fmt: skip
     words = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     rate = f"{summary.passages_encoded:,} passages encoded in {seconds:.1f} s"
-    lines = [f"documents: {words}, {len(failed):,} failed", rate, *(_failure(**one) for one in failed)]
+    lines = [f"documents: {words}, {len(failed):,} failed", rate]
+    lines += [_told("failed", *one) for one in summary.failed] + [_told("note", *one) for one in summary.noted]
     if summary.skipped:
         kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in summary.skipped.most_common())
         lines.append(f"skipped, not documents: {kinds}")
@@ -283,8 +289,8 @@ def _print_summary(summary: Summary, seconds: float, interrupted: bool, as_json:
     _print(record, as_json, "\n".join(lines))
 
 
-def _failure(path: str, record: str, reason: str) -> str:
-    return f"failed: {path}{', ' + record if record else ''}: {reason}"
+def _told(kind: str, path: str, record: str, reason: str) -> str:
+    return f"{kind}: {path}{', ' + record if record else ''}: {reason}"
 
 
 def _print_answer(answer: Answer) -> None:
