@@ -23,6 +23,7 @@ from indexer.checksums import (
 )
 from indexer.documents import Document, Heading
 from indexer.filters import COLUMNS as FILTERED
+from indexer.formats import Remark
 from indexer.models import ModelContract
 from indexer.records import Candidates, Changes, Copy, Counts, Encoding, Keys, Source, StoredPassage, TermChanges
 from indexer.schema import read_state
@@ -58,7 +59,8 @@ class Snapshot:
         """Documents, passages, characters of text, and files or records that could not be read."""
         documents, characters = self._db.execute("SELECT count(*), coalesce(sum(characters(text)), 0) FROM document").fetchone()
         (passages,) = self._db.execute("SELECT count(*) FROM passage").fetchone()
-        (failures,) = self._db.execute("SELECT coalesce(sum(json_array_length(failure)), 0) FROM source").fetchone()
+        query = "SELECT count(*) FROM source, json_each(failure) WHERE json_array_length(value) = 2"
+        (failures,) = self._db.execute(query).fetchone()
         return Counts(documents, passages, characters, failures)
 
     def vector(self, key: int) -> npt.NDArray[np.float16]:
@@ -378,7 +380,7 @@ def _described(rows: Iterable[Sequence[Any]]) -> Iterator[dict[str, Any]]:
 
 def _source(row: Sequence[Any]) -> Source:
     check("a file", *row)
-    return Source(row[1], row[2], row[3], row[4], row[5], _failures(row[6]))
+    return Source(row[1], row[2], row[3], row[4], row[5], *_failures(row[6]))
 
 
 def _vectors(rows: list[Any]) -> list[Any]:
@@ -387,8 +389,10 @@ def _vectors(rows: list[Any]) -> list[Any]:
     return rows
 
 
-def _failures(text: str | None) -> tuple[tuple[str, str], ...]:
-    return tuple((record, reason) for record, reason in json.loads(text or "[]"))
+def _failures(text: str | None) -> tuple[tuple[tuple[str, str], ...], tuple[Remark, ...]]:
+    """Failures, which are pairs, and remarks, which have a third item."""
+    rows = json.loads(text or "[]")
+    return tuple((row[0], row[1]) for row in rows if len(row) == 2), tuple(Remark(*row[:2]) for row in rows if len(row) > 2)
 
 
 def _tokens(codes: bytes, places: bytes, norms: bytes) -> TokenCodes:

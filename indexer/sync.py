@@ -20,14 +20,16 @@ import pathspec
 
 from indexer.catalog import Writer, document_hash
 from indexer.collection import Collection
-from indexer.documents import SIDECAR_SUFFIX, Document, Unreadable, content_hash, is_supported, read_documents, sidecar
+from indexer.documents import SIDECAR_SUFFIX, Document, Unreadable, content_hash, is_supported, read_documents, reader, sidecar
 from indexer.errors import PassagesError, UnreadableError
 from indexer.extraction import DEFAULT_LIMITS, Extractor, Limits
+from indexer.formats import Remark
 from indexer.ingest import Ingest, Step
 from indexer.inputs import stamp_of
 from indexer.records import Source
 
 IGNORE_FILE = ".passagesignore"
+MOST_REMARKS = 3  # of one file
 _DOCUMENT = "document "  # with its id: the record of a failure that is not the file's own
 
 
@@ -51,6 +53,14 @@ class Change(NamedTuple):
     before: str = ""
 
 
+class Noted(NamedTuple):
+    """A file that was read, and what should be known of it or of a part of it ("pages 2-4")."""
+
+    path: str
+    about: str
+    remark: str
+
+
 @dataclass(slots=True)
 class Progress:
     """How far a sync is: passages encoded, and bytes of the files that had to be read. Files become text of another size,
@@ -71,6 +81,7 @@ class Summary:
     deleted: int = 0
     unchanged: int = 0
     failed: list[Failure] = field(default_factory=list)
+    noted: list[Noted] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     passages_encoded: int = 0
     passages_reused: int = 0
@@ -209,8 +220,8 @@ class Sync:
             return
         if source and source.hash == digest and not retry and not _is_unread(source):
             self._same(source)
-            name, failures = source.name, source.failures
-            self._ingest.then(lambda writer: writer.put_source(str(file.path), name, file.stamp, digest, failures))
+            name, told = source.name, (source.failures, source.remarks)
+            self._ingest.then(lambda writer: writer.put_source(str(file.path), name, file.stamp, digest, *told))
             self._ingest.then(lambda _: file.size, self._finished)
         elif source is None and (moved := self._moved_from(digest)):
             self._move(moved, file)
@@ -219,7 +230,11 @@ class Sync:
 
     def _same(self, source: Source, counter: str = "unchanged") -> None:
         self._count(counter, self._counts.get(source.key, 0))
-        self.summary.failed += [Failure(source.path, record, reason) for record, reason in source.failures]
+        self._note(source.path, source.failures, source.remarks)
+
+    def _note(self, path: str, failures: Sequence[tuple[str, str]], remarks: Sequence[Remark]) -> None:
+        self.summary.failed += [Failure(path, *one) for one in failures]
+        self.summary.noted += [Noted(path, *one) for one in remarks]
 
     def _move(self, source: Source, file: _File) -> None:
         path, uri, count = str(file.path), file.path.as_uri(), self._counts.get(source.key, 0)
@@ -237,7 +252,7 @@ class Sync:
             return
         self._ingest.then(lambda _: count, lambda by: self._count("moved", by))
         self._ingest.then(lambda _: file.size, self._finished)
-        self.summary.failed += [Failure(path, record, reason) for record, reason in source.failures]
+        self._note(path, source.failures, source.remarks)
 
     def _read(
         self, file: _File, source: Source | None, digest: str, counters: tuple[str, str] = ("unchanged", "changed")
@@ -250,6 +265,7 @@ class Sync:
                 before = snapshot.documents_of(source.key)
         self._ingest.then(lambda writer: writer.put_source(path, name, "", "", ()))
         failures: list[tuple[str, str]] = []
+        remarks: list[Remark] = []
         seen: set[str] = set()
         for one in read_documents(file.path, name, file.root, self._extractor):
             if isinstance(one, Unreadable):
@@ -259,12 +275,14 @@ class Sync:
                 failures.append((_DOCUMENT + one.id, reason))
             else:
                 seen.add(one.id)
+                remarks += one.remarks
                 self._document(one, path, before, counters)
         was_read = not any(record == "" for record, _ in failures)
         if was_read:  # if the whole file failed, what was indexed of it is kept
             self._delete_all([one for one in sorted(before.keys() - seen) if self._paths.get(one, path) == path])
-        self.summary.failed += [Failure(path, record, reason) for record, reason in failures]
-        self._ingest.then(lambda writer: writer.put_source(path, name, file.stamp, digest, failures))
+        told = _few(remarks)
+        self._note(path, failures, told)
+        self._ingest.then(lambda writer: writer.put_source(path, name, file.stamp, digest, failures, told))
         if was_read and "moved" not in counters:
             self._ingest.then(lambda _: Change("changed" if source else "added", path), self._tell)
         self._ingest.then(lambda _: file.size, self._finished)
@@ -371,6 +389,12 @@ class Sync:
         setattr(self.summary, counter, getattr(self.summary, counter) + by)
 
 
+def _few(remarks: Sequence[Remark]) -> list[Remark]:
+    """The first remarks of a file, and how many more there are: one with a wrong date on every line says so once."""
+    more = len(remarks) - MOST_REMARKS
+    return [*remarks[:MOST_REMARKS], *([Remark("", f"{more:,} more remarks of this kind")] if more > 0 else [])]
+
+
 def _is_same(source: Source | None, file: _File) -> bool:
     """Whether the file was read whole and has not been touched since."""
     return source is not None and source.hash != "" and source.stamp == file.stamp
@@ -430,16 +454,18 @@ def _leads_out(path: Path, root: Path) -> bool:
 
 
 def _look(path: Path, name: str, root: Path | None = None) -> _File:
-    """The file as it is now. Its stamp is that of it and of its sidecar."""
+    """The file as it is now. Its stamp is that of it and of its sidecar, and tells how files of its format are read."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "it is no regular file", str(path))  # reading a pipe would wait for ever
     if not _is_utf8(str(path)):
         raise OSError(errno.EILSEQ, "its name is not valid UTF-8; rename it", str(path))
-    stamp: list[int] = [*stamp_of(status)]
+    stamp: list[int | str] = [*stamp_of(status)]
     with suppress(OSError):  # there is none, or the name is too long for one
         beside = sidecar(path).stat()
         stamp += [beside.st_size, beside.st_mtime_ns, beside.st_ctime_ns]
+    if how := reader(path):
+        stamp.append(how)
     return _File(path, name, ":".join(map(str, stamp)), status.st_size, root)
 
 

@@ -33,7 +33,7 @@ class Place(NamedTuple):
 
 
 class Holdings(NamedTuple):
-    """What one commit holds. ``failed`` are (path, record, reason); ``written`` is when the catalog was last written; ``sizes``
+    """What one commit holds. ``failed`` are (path, record, reason), ``noted`` (path, part of it, remark); ``written`` is when the catalog was last written; ``sizes``
     are bytes on disk by what they hold."""
 
     folder: Path
@@ -41,6 +41,7 @@ class Holdings(NamedTuple):
     counts: Counts
     contract: ModelContract | None
     failed: list[tuple[str, str, str]]
+    noted: list[tuple[str, str, str]]
     places: list[Place]
     written: datetime
     sizes: dict[str, int]
@@ -89,9 +90,10 @@ def _holdings(folder: Path, snapshot: Snapshot, digest: str | None) -> Holdings:
     if others := counts.documents - sum(documents.values()):
         places.append(Place(NOT_FILES, others))
     failed = [(source.path, *one) for source in sources for one in source.failures]
+    noted = [(source.path, *one) for source in sources for one in source.remarks]
     places.sort(key=lambda place: (-place.documents, place.folder))
     return Holdings(
-        folder, snapshot.generation, counts, snapshot.contract, failed, places, _written(folder), _sizes(folder), digest
+        folder, snapshot.generation, counts, snapshot.contract, failed, noted, places, _written(folder), _sizes(folder), digest
     )
 
 
@@ -106,13 +108,14 @@ def _record(found: Holdings) -> dict[str, Any]:
         "folders": [place._asdict() for place in found.places],
         "bytes": found.sizes,
         "failed": [{"path": path, "record": record, "reason": reason} for path, record, reason in found.failed],
+        "noted": [{"path": path, "about": about, "remark": remark} for path, about, remark in found.noted],
     }
 
 
 def _draw(shown: Console, found: Holdings) -> None:
     from rich.text import Text
 
-    from service.summaries import failure
+    from service.summaries import failure, note
     from service.terminal import size
 
     documents, passages, characters, _ = found.counts
@@ -134,6 +137,8 @@ def _draw(shown: Console, found: Holdings) -> None:
     _draw_places(shown, found.places)
     for one in found.failed:
         shown.print(Text(failure(*one), style="red"))
+    for told in found.noted:
+        shown.print(Text(note(*told), style="yellow"))
 
 
 def _draw_places(shown: Console, places: list[Place]) -> None:

@@ -16,14 +16,15 @@ def print_summary(summary: Summary, seconds: float, interrupted: bool, as_json: 
     """Print it."""
     counts = {name: getattr(summary, name) for name in _COUNTERS}
     record = {
-        **counts, "failed": [one._asdict() for one in summary.failed], "skipped": dict(summary.skipped),
+        **counts, "failed": [one._asdict() for one in summary.failed],
+        "noted": [one._asdict() for one in summary.noted], "skipped": dict(summary.skipped),
         "passages_encoded": summary.passages_encoded, "passages_reused": summary.passages_reused,
         "seconds": round(seconds, 2), "interrupted": interrupted,
     }  # fmt: skip
     words = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     lines = [f"documents: {words}, {len(summary.failed):,} failed"]
     lines += [f"{summary.passages_encoded:,} passages encoded in {seconds:.1f} s"]
-    lines += [failure(*one) for one in summary.failed]
+    lines += [failure(*one) for one in summary.failed] + [note(*one) for one in summary.noted]
     if summary.skipped:
         kinds = ", ".join(f"{count:,} {safe(suffix)}" for suffix, count in summary.skipped.most_common())
         lines.append(f"skipped, not documents: {kinds}")
@@ -34,4 +35,13 @@ def print_summary(summary: Summary, seconds: float, interrupted: bool, as_json: 
 
 def failure(path: str, record: str, reason: str) -> str:
     """A file, or a record of it, that could not be read."""
-    return safe(f"failed: {path}{', ' + record if record else ''}: {reason}")
+    return _told("failed", path, record, reason)
+
+
+def note(path: str, about: str, remark: str) -> str:
+    """What is to be known of a file that was read, or of a part of it."""
+    return _told("note", path, about, remark)
+
+
+def _told(kind: str, path: str, part: str, words: str) -> str:
+    return safe(f"{kind}: {path}{', ' + part if part else ''}: {words}")
