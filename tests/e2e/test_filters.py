@@ -11,7 +11,7 @@ import httpx
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.test_page import delete, put
+from tests.e2e.test_page import body, delete, put
 
 pytestmark = pytest.mark.browser
 
@@ -164,7 +164,7 @@ def test_filters_go_along_to_the_next_question_and_to_more(page: Page, ferries: 
     expect(page.locator("passage-result")).to_have_count(9)
     with page.expect_request("**/v1/search") as sent:
         page.get_by_role("searchbox").fill("Which ferry crossed at ten?")
-    assert sent.value.post_data_json["filter"] == {"steam": [False]}
+    assert body(sent.value)["filter"] == {"steam": [False]}
 
 
 def test_addresses_say_what_kind_a_value_is(page: Page, ferries: str) -> None:
