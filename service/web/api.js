@@ -26,6 +26,10 @@ export function getPassage(id) {
   return call(`/v1/passages/${encodeURIComponent(id)}`);
 }
 
+export function getSimilar(id, limit) {
+  return call(`/v1/passages/${encodeURIComponent(id)}/similar?limit=${limit}`);
+}
+
 /** What `request` gives; if the service is still starting, `waiting` is told why and the request is made again. */
 export async function whenReady(request, waiting, signal) {
   try {
