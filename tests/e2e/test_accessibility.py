@@ -14,7 +14,7 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page, expect
 
-from tests.e2e.test_page import LINK, QUESTION, SAUDI, ask, delete, put
+from tests.e2e.test_page import LINK, QUESTION, SAUDI, ask, delete, put, rewritten
 
 pytestmark = pytest.mark.browser
 
@@ -102,6 +102,32 @@ def document(page: Page) -> None:
     expect(page.locator("mark").first).to_be_visible()
 
 
+def outline(page: Page) -> None:
+    text = "\n\n".join(f"# Heading {number}\n\nWords." for number in range(4))
+
+    def with_headings(found: dict[str, Any]) -> None:
+        places = [text.index(f"Heading {number}") for number in range(4)]
+        found |= {"text": text, "headings": [[place, place + 9, 1 + place % 2] for place in places]}
+
+    page.route("**/v1/documents/**", rewritten(with_headings))
+    page.goto("/document?id=daesh-small-group.txt")
+    page.locator("summary", has_text="Contents").click()
+
+
+def collection(page: Page) -> None:
+    failure = {"path": "/archive/scan.pdf", "record": "line 3", "reason": "has no text layer"}
+    page.route("**/v1/failures*", rewritten(lambda body: body.update(count=1, failures=[failure])))
+    page.goto("/collection")
+    expect(page.locator("document-row").first).to_be_visible()
+    expect(page.get_by_text("has no text layer")).to_be_visible()
+
+
+def deleting(page: Page) -> None:
+    page.goto("/collection")
+    page.get_by_role("button", name="Delete Axe").first.click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
 VIEWS: dict[str, Callable[[Page], None]] = {
     "welcome": welcome,
     "answered": answered,
@@ -113,6 +139,9 @@ VIEWS: dict[str, Callable[[Page], None]] = {
     "dates": dates,
     "copy by hand": by_hand,
     "document": document,
+    "outline": outline,
+    "collection": collection,
+    "deleting": deleting,
 }
 
 
