@@ -9,7 +9,7 @@ export HF_HUB_OFFLINE := 1
 TESTS ?= -m "not slow"
 DOCS ?=
 
-.PHONY: serve test test-crash test-fuzz test-soak test-load coverage lint bench bench-speed bench-page peers clean
+.PHONY: serve test test-integrations test-crash test-fuzz test-soak test-load coverage lint bench bench-speed bench-page peers clean
 
 serve: $(VENV)/.installed
 ifneq ($(DOCS),)
@@ -19,6 +19,18 @@ endif
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(TESTS)
+
+# The retrievers in the frameworks that they are for, in an environment of its own that sees this one's packages too; 230 MB.
+test-integrations: build/integrations/.installed
+	build/integrations/bin/python -m pytest tests/test_integrations.py
+
+build/integrations/.installed: tests/integrations.txt constraints.txt $(VENV)/.installed-dev
+	$(PYTHON) -m venv build/integrations
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$(build/integrations/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/passages.pth"
+	build/integrations/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt -r $<
+	build/integrations/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --editable .
+	touch $@
 
 # Everything at once on one index for SOAK_SECONDS; CI runs a smoke form. The result is JSON on standard output.
 SOAK_SECONDS ?= 600
