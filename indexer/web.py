@@ -86,7 +86,7 @@ def parse_page(source: str, *, is_site: bool = True) -> Page:
 
 def _leave_out_navigation(soup: BeautifulSoup) -> None:
     for tag in soup(["nav", "footer"]):
-        tag.clear()  # its place stays: taking it out would look for it among all its siblings
+        tag.clear()
 
 
 class _Soup(BeautifulSoup):
@@ -104,7 +104,7 @@ def _parse(source: str, leave_out: Callable[[BeautifulSoup], None]) -> Page:
     source = re.sub(rf"\A\s*<\?xml[^>]*>|[{HEADING}{BLOCK}{LINE}{BREAK}]", " ", source) + "\n"
     soup = _Soup(source, "lxml")
     for tag in soup(NEVER_TEXT):
-        tag.clear()
+        tag.clear()  # its place stays: to take it out would be to look for it among all its siblings
     titles = [title.extract() for title in soup("title")]
     meta: dict[str, str] = {}
     for tag in soup("meta"):

@@ -13,9 +13,9 @@ from indexer.documents import Document, Unreadable, read_documents, sidecar
 from indexer.passages import split
 from indexer.search import page_of
 from tests import corpus
-from tests.corpus import Piece, web
+from tests.corpus import Piece, mails, pdfs, web
 
-PIECES: list[Piece] = [*web.PIECES]
+PIECES: list[Piece] = [*web.PIECES, *mails.PIECES, *pdfs.PIECES]
 
 
 def words(text: str) -> Sequence[tuple[int, int]]:
