@@ -1,4 +1,4 @@
-"""Web pages and e-books -> canonical text.
+"""Web pages, and all that is written as one -> canonical text.
 
 A page's tree is written back as one string whose separators say where blocks, lines and headings are. That loses no
 text, wherever in the tree it stands, and needs no recursion, which a page of unclosed tags would exhaust.
@@ -6,20 +6,16 @@ text, wherever in the tree it stands, and needs no recursion, which a page of un
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import unquote
-from xml.etree import ElementTree
 
 from bs4 import BeautifulSoup
 from bs4.dammit import EncodingDetector
 from bs4.element import Tag
 
 from indexer.boilerplate import leave_out
-from indexer.errors import UnreadableError
-from indexer.formats import Block, Container, Content, assemble, decode, squeeze
+from indexer.formats import Block, Content, assemble, decode, squeeze
 
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 BLOCKS = frozenset(HEADINGS) | frozenset(
@@ -158,34 +154,3 @@ def _join_cells(table: Tag) -> None:
         # The only cell of a row frames text rather than tabulating it: its paragraphs stay apart.
         if len(cells) > 1:
             row.string = LINE + "; ".join(cells) + LINE
-
-
-def read_epub(data: bytes) -> Content:
-    """An e-book: its chapters in reading order, without the table of contents."""
-    with Container(data, "epub") as container:
-        root = next(container.tree("META-INF/container.xml").iterfind(".//{*}rootfile"), None)
-        package_name = unquote(root.get("full-path", "")) if root is not None else ""
-        package = container.tree(package_name)
-        _check_rights(container)
-        chapters = [decode(container.part(name)) for name in _spine(package, posixpath.dirname(package_name))]
-    text, headings = assemble(block for chapter in chapters for block in parse_page(chapter, is_site=False).blocks)
-    dublin_core = "{http://purl.org/dc/elements/1.1/}"
-    found = {name: squeeze(package.findtext(f".//{dublin_core}{name}") or "") for name in ("title", "date", "language")}
-    authors = ", ".join(squeeze(e.text or "") for e in package.iter(f"{dublin_core}creator"))
-    metadata = {name: value for name, value in {"author": authors, "language": found["language"]}.items() if value}
-    return Content(text, found["title"], found["date"], metadata, headings=headings)
-
-
-def _spine(package: ElementTree.Element, folder: str) -> Iterator[str]:
-    items = {item.get("id"): item for item in package.iterfind(".//{*}item")}
-    for reference in package.iterfind(".//{*}itemref"):
-        item = items.get(reference.get("idref"))
-        if item is not None and "nav" not in item.get("properties", "").split():
-            yield posixpath.normpath(posixpath.join(folder, unquote(item.get("href", ""))))
-
-
-def _check_rights(container: Container) -> None:
-    hidden = container.tree_or_empty("META-INF/encryption.xml").iterfind(".//{*}CipherReference")
-    # Fonts are often veiled so; only locked chapters lock the book.
-    if any(reference.get("URI", "").lower().endswith(("html", "htm", "xml")) for reference in hidden):
-        raise UnreadableError("is locked by its seller (DRM); only a copy without it can be read")

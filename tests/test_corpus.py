@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from indexer.collection import Collection
 from indexer.documents import Document, Unreadable, read_documents, sidecar
+from indexer.encoder import Encoder
+from indexer.formats import FORMATS, JSON_LINES
 from indexer.passages import split
-from indexer.search import page_of
-from tests import corpus
-from tests.corpus import Piece, mails, pdfs, web
+from indexer.search import Query, page_of, search
+from indexer.sync import Summary, Sync
+from tests import files
+from tests.corpus import Piece, books, mails, office, pdfs, texts, web
 
-PIECES: list[Piece] = [*web.PIECES, *mails.PIECES, *pdfs.PIECES]
+PIECES: list[Piece] = [piece for kind in (texts, web, mails, books, office, pdfs) for piece in kind.PIECES]
 
 
 def words(text: str) -> Sequence[tuple[int, int]]:
@@ -56,4 +60,58 @@ def test_a_file_gives_the_passages_that_it_must(tmp_path: Path, piece: Piece) ->
 
 def test_the_corpus_is_of_forty_files_and_more_of_every_format() -> None:
     assert len({piece.name for piece in PIECES}) == len(PIECES) >= 40
-    assert corpus.__doc__
+    read = FORMATS.keys() | JSON_LINES
+    same = {".text", ".log", ".rst", ".markdown", ".xhtml", ".ndjson"}  # are read as another suffix is
+    assert {Path(piece.name).suffix for piece in PIECES} == read - same
+
+
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Iterator[tuple[Collection, Summary]]:
+    """The whole corpus in a folder, indexed with no further setting."""
+    folder = tmp_path_factory.mktemp("corpus")
+    for piece in PIECES:
+        written(folder, piece)
+    (folder / "scanned.pdf").write_bytes(files.pdf([[files.SCAN], [files.SCAN]]))
+    with Collection(tmp_path_factory.mktemp("corpus-index"), create=True, encoder=encoder) as collection:
+        yield collection, Sync(collection).run([folder])
+
+
+def test_a_folder_of_mixed_formats_is_indexed_and_what_is_missing_is_said(indexed: tuple[Collection, Summary]) -> None:
+    _, summary = indexed
+    assert summary.added == len(PIECES) + 3  # three rows of one table, two of a file of JSON lines
+    assert [(Path(one.path).name, one.record) for one in summary.failed] == [("letters.csv", "row 4"), ("scanned.pdf", "")]
+    assert "no text layer" in summary.failed[1].reason
+    assert "ocrmypdf" in summary.failed[1].reason
+    assert [(Path(one.path).name, one.about) for one in summary.noted] == [
+        (piece.name, about) for piece in sorted(PIECES, key=lambda piece: piece.name) for about in piece.remarks
+    ]
+
+
+@pytest.mark.parametrize("piece", [piece for piece in PIECES if piece.question], ids=lambda piece: piece.name)
+def test_a_question_finds_the_paragraph_of_its_file(indexed: tuple[Collection, Summary], piece: Piece) -> None:
+    collection, _ = indexed
+    [best] = search(collection, Query(piece.question, limit=1)).results
+    assert best.passage.document.id.partition("#")[0] in (piece.name, "r1")
+    assert best.passage.text.startswith(piece.answer)
+    heading = f"[{best.passage.heading}] " if best.passage.heading else ""
+    number = list(piece.passages).index(heading + best.passage.text)
+    assert not piece.pages or page_of(best.passage.document, best.passage.start) == piece.pages[number]
+
+
+def test_questions_are_asked_of_every_kind_of_file() -> None:
+    kinds = {Path(piece.name).suffix for piece in PIECES if piece.question}
+    assert {
+        ".txt",
+        ".md",
+        ".html",
+        ".pdf",
+        ".docx",
+        ".pptx",
+        ".xlsx",
+        ".epub",
+        ".eml",
+        ".csv",
+        ".jsonl",
+        ".odt",
+        ".rtf",
+    } == kinds

@@ -117,8 +117,6 @@ PIECES = [
             "it by the cup, and some of the millers went to the coast to look for work.",
         ],
         pages=[1, 1],
-        question="Why did the millers go to the coast?",
-        answer="The harvest of olives",
     ),
     Piece(
         "in-order.pdf",
@@ -214,6 +212,8 @@ PIECES = [
             "book of the dead for want of another. A year later it burned down.",
         ],
         pages=[1, 1],
+        question="To whom was the mill sold?",
+        answer="The mill was sold to the brothers Huber",
     ),
     Piece(
         "turned.pdf",
