@@ -186,7 +186,9 @@ def _until(query: Query) -> float | None:
 
 
 def _seed(collection: Collection) -> None:
-    """Give an empty index something to search: the documents of seeds/."""
+    """Give an empty index something to search: the documents of seeds/, which a container's image leaves out."""
+    if not SEEDS.is_dir():
+        return
     with collection.catalog.read() as snapshot:
         if snapshot.generation > 0:  # also an index that was emptied on purpose stays empty
             return
