@@ -51,6 +51,15 @@ def per_question(rankings: Mapping[str, Sequence[str]], judgements: Iterable[Jud
     return values
 
 
+def ndcg(found: Sequence[bool], relevant: int, depth: int = 10) -> float:
+    """nDCG of one ranking whose ranks hold something relevant or do not; ``relevant`` is how many there are in all.
+
+    Järvelin & Kekäläinen 2002, with gains of 0 and 1. ir_measures gives the same, and is not in a plain install.
+    """
+    gain = sum(1 / np.log2(rank + 1) for rank, one in enumerate(found[:depth], 1) if one)
+    return float(gain / sum(1 / np.log2(rank + 1) for rank in range(1, min(relevant, depth) + 1)))
+
+
 def estimate(values: Floats, resamples: int = RESAMPLES, seed: int = SEED) -> Estimate:
     """The mean of ``values``, float64 [questions], and its 95 % percentile bootstrap interval; NaN without a question.
 

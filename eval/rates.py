@@ -12,8 +12,13 @@ from eval.measures import RESAMPLES, SEED, Estimate
 _Z = 1.959964  # of the normal distribution, for 95 %
 
 
-def share(count: int, total: int) -> Estimate:
-    """``count`` of ``total``, with the 95 % interval of Wilson (1927), which holds for shares near 0 and 1; NaN of none."""
+def share(count: float, total: int) -> Estimate:
+    """``count`` of ``total``, with the 95 % interval of Wilson (1927), which holds for shares near 0 and 1; NaN of none.
+
+    Also for the mean of values between 0 and 1, ``count`` being their sum: no such values vary more than zeros and ones of the
+    same mean do, so the interval is rather too wide. That of a bootstrap is far too narrow for a dozen values, and has no
+    width at all where they are equal.
+    """
     if not total:
         return Estimate(np.nan, np.nan, np.nan)
     rate, squared = count / total, _Z**2 / total

@@ -26,6 +26,9 @@ from indexer.errors import PassagesError
 from indexer.explain import Explanation, explain, similar
 from indexer.fastscan import FastScanIndex
 from indexer.ingest import Ingest, put, reindex, remove
+from indexer.judged import Place, judged, places_of
+from indexer.judgementfile import Judgements
+from indexer.judgements import JudgedPassage, Judgement, JudgementsError
 from indexer.models import DEFAULT_MODEL
 from indexer.ranking import READINGS, SIGNALS
 from indexer.search import Answer, Query, Result, all_encoded, encoded, search
@@ -45,7 +48,12 @@ __all__ = [
     "Explanation",
     "FastScanIndex",
     "Ingest",
+    "JudgedPassage",
+    "Judgement",
+    "Judgements",
+    "JudgementsError",
     "PassagesError",
+    "Place",
     "Query",
     "Result",
     "Summary",
@@ -54,6 +62,8 @@ __all__ = [
     "all_encoded",
     "encoded",
     "explain",
+    "judged",
+    "places_of",
     "put",
     "reindex",
     "remove",

@@ -1,6 +1,7 @@
 """A catalog saved to one file, and brought back from it.
 
-Everything that cannot be derived is in the catalog, so its copy is the backup. Invariants: a backup is one commit, was read
+Everything that cannot be derived is in the catalog, so its copy is the backup; judged questions travel in it as a table of
+their own, and are added to those that are there. Invariants: a backup is one commit, was read
 whole and found right, and has its name only then; an index whose restoring was interrupted is the old one or the new one,
 whole; a restored catalog begins another history, so nothing derived from the old one is used with it.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,8 @@ from indexer.catalog import CATALOG_FILE, Catalog
 from indexer.checksums import Mismatch
 from indexer.errors import PassagesError
 from indexer.files import file_hash, fresh_folder, remove_folders, sync_file, sync_folder
+from indexer.judgementfile import Judgements, carry, take_out
+from indexer.judgements import Judgement
 from indexer.lock import WriterLock
 from indexer.place import check_place, is_ours
 from indexer.records import Counts
@@ -46,14 +49,17 @@ class Backup(NamedTuple):
     counts: Counts
     size: int
     sha256: str
+    judgements: int
 
 
 class Restored(NamedTuple):
-    """What an index holds now. ``aside`` is the folder of the damaged catalog that was in the way, if one was."""
+    """What an index holds now. ``aside`` is the folder of the damaged catalog that was in the way, if one was; ``judgements``
+    is how many judged questions came with the backup."""
 
     generation: int
     counts: Counts
     aside: Path | None
+    judgements: int = 0
 
 
 def backup(catalog: Catalog, file: Path, *, force: bool = False) -> Backup:
@@ -67,7 +73,7 @@ def backup(catalog: Catalog, file: Path, *, force: bool = False) -> Backup:
     partial = file.with_name(file.name + ".partial")
     try:
         _copy(catalog, partial)
-        made = _checked_backup(partial, file)
+        made = _checked_backup(partial, file, Judgements(catalog.folder).read().judgements)
         sync_file(partial)
         partial.replace(file)
         sync_folder(file.parent)
@@ -92,8 +98,10 @@ def restore(file: Path, folder: Path, *, force: bool = False) -> Restored:
         if not is_there:
             check_place(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        with WriterLock(folder).held(_PATIENCE_S), _staged(file, folder) as staged:
-            return _restored(staged, folder)
+        with WriterLock(folder).held(_PATIENCE_S), _staged(file, folder) as (staged, said):
+            done = _restored(staged, folder)
+            Judgements(folder).merge(said)
+            return done._replace(judgements=len(said))
     except (OSError, sqlite3.Error) as error:
         raise BackupError(f"the index in {folder} cannot be written ({_reason(error)}); mend that and restore again") from error
 
@@ -105,7 +113,7 @@ def _copy(catalog: Catalog, partial: Path) -> None:
         target.execute("PRAGMA journal_mode = DELETE")  # one file, also where nothing can be written beside it
 
 
-def _checked_backup(partial: Path, file: Path) -> Backup:
+def _checked_backup(partial: Path, file: Path, judgements: Sequence[Judgement]) -> Backup:
     with closing(sqlite3.connect(partial, isolation_level=None)) as connection:
         prepare(connection)
         try:
@@ -116,12 +124,14 @@ def _checked_backup(partial: Path, file: Path) -> Backup:
                 f"back, or see what can still be saved: passages doctor"
             ) from error
         generation, counts = read_state(connection)[0], _counts(connection)
-    return Backup(file, generation, counts, partial.stat().st_size, file_hash(partial))
+        carry(connection, judgements)
+    return Backup(file, generation, counts, partial.stat().st_size, file_hash(partial), len(judgements))
 
 
 @contextmanager
-def _staged(file: Path, folder: Path) -> Iterator[Path]:
-    """A copy of the backup in a folder of its own within the index, of this format and checked whole."""
+def _staged(file: Path, folder: Path) -> Iterator[tuple[Path, list[Judgement]]]:
+    """A copy of the backup's catalog in a folder of its own within the index, of this format and checked whole, and the
+    judgements that it carried."""
     staging = folder / STAGING
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
@@ -129,6 +139,7 @@ def _staged(file: Path, folder: Path) -> Iterator[Path]:
         for side in ("", "-wal"):  # a catalog that was copied by hand may have commits beside it
             with suppress(FileNotFoundError):
                 shutil.copyfile(file.with_name(file.name + side), staging / (CATALOG_FILE + side))
+        said = take_out(staging / CATALOG_FILE)
         if not _is_made(staging / CATALOG_FILE):
             raise BackupError(f"{file} cannot be restored, and nothing was changed: it holds no index")
         try:
@@ -137,7 +148,7 @@ def _staged(file: Path, folder: Path) -> Iterator[Path]:
             catalog.close()
         except CatalogError as error:
             raise BackupError(f"{file} cannot be restored, and nothing was changed: {_of(error, file, staging)}") from error
-        yield staging / CATALOG_FILE
+        yield staging / CATALOG_FILE, said
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

@@ -101,6 +101,11 @@ class Collection:
             self.check_contract(snapshot, encoder.contract)
         return encoder
 
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the encoder is there already."""
+        return self._encoder is not None
+
     def any_encoder(self) -> Encoder:
         """The encoder, whatever the index was made with: to encode all of it again."""
         with self._loading:

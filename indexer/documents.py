@@ -8,19 +8,16 @@ for the user; it never stops the rest.
 from __future__ import annotations
 
 import hashlib
-import json
-import math
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from email.utils import parsedate_to_datetime
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from indexer.errors import UnreadableError
-from indexer.formats import FORMATS, JSON_LINES, LONGEST_TEXT, Content, Heading, decode
+from indexer.fields import check_storable, date_remark, iso_date, json_name, parse_json
+from indexer.formats import FORMATS, JSON_LINES, LONGEST_TEXT, Content, Heading, Remark, decode
 from indexer.inputs import FILE_MIB, MIB, SIDECAR_BYTES, AgainError, open_input, read_whole
+from indexer.tables import columns_of, table_rows
 
 if TYPE_CHECKING:
     from indexer.extraction import Extractor
@@ -38,9 +35,8 @@ __all__ = [
 ]
 
 SIDECAR_SUFFIX = ".meta.json"
-DEEPEST = 50  # levels of metadata
+TABLES = ("text/csv", "text/tab-separated-values")  # of which each row can be a document
 LINE_BYTES = 16 * MIB  # of a JSON-lines file; `{}` and `[]` become 24 times their size in memory
-PARTIAL_DATE = re.compile(r"\d{4}(-(0[1-9]|1[0-2]))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +52,7 @@ class Document:
     media_type: str = "text/plain"
     pages: tuple[int, ...] = ()
     headings: tuple[Heading, ...] = ()
+    remarks: tuple[Remark, ...] = field(default=(), compare=False)  # for who reads the file; not kept with the document
 
 
 class Unreadable(NamedTuple):
@@ -79,7 +76,8 @@ def sidecar(path: Path) -> Path:
 
 
 def content_hash(path: Path, root: Path | None = None, largest: int = FILE_MIB * MIB) -> str:
-    """Return the sha256, in hex, of all that `read_documents` reads: the file's bytes and, if it has one, its sidecar's.
+    """Return the sha256, in hex, of all that decides what `read_documents` gives: the file's bytes, those of its sidecar if it
+    has one, and how files of its format are read.
 
     Raises `OSError` if the file cannot be read, `UnreadableError` if it may not (see :func:`indexer.inputs.open_input`).
     """
@@ -90,13 +88,22 @@ def content_hash(path: Path, root: Path | None = None, largest: int = FILE_MIB *
     if path.suffix.lower() not in JSON_LINES and companion.is_file():
         with open_input(companion, root, largest) as file:
             outer.update(hashlib.file_digest(file, "sha256").digest())
+    outer.update(reader(path).encode())
     return outer.hexdigest()
+
+
+def reader(path: Path) -> str:
+    """How files of this format are read, if it is not as they first were: a release that reads them otherwise has another name
+    for it, and so reads again what has not changed."""
+    form = FORMATS.get(path.suffix.lower())
+    return f"{form.media_type} {form.version}" if form and form.version > 1 else ""
 
 
 def read_documents(
     path: Path, document_id: str, root: Path | None = None, extractor: Extractor | None = None
 ) -> Iterator[Document | Unreadable]:
-    """Yield the file's document under `document_id`, or, for JSON lines, one document a line under its own id.
+    """Yield the file's document under `document_id`; of JSON lines one document a line under its own id, of a table whose
+    sidecar names columns one a row.
 
     The file and its sidecar must lie below `root`, if that is given. Without an `extractor` it is parsed in this process.
     Never raises for what the file holds; only `MemoryError` and interrupts (`KeyboardInterrupt`, `SystemExit`) get out.
@@ -127,19 +134,22 @@ def document_from_record(record: Mapping[str, Any], *, media_type: str = "text/p
     Raises `UnreadableError`, whose message says which field is wrong.
     """
     if not isinstance(record, Mapping):
-        raise UnreadableError(f'is not a JSON object but {_json_name(record)}; write {{"id": ..., "text": ...}}')
-    _check_storable(record)
+        raise UnreadableError(f'is not a JSON object but {json_name(record)}; write {{"id": ..., "text": ...}}')
+    check_storable(record)
     id_field = "_id" if record.get("_id") is not None else "id"
     metadata = {name: value for name, value in record.items() if name not in (id_field, "title", "text")}
     link = metadata.get("uri") if isinstance(metadata.get("uri"), str) else metadata.get("url")
+    date = iso_date(metadata.get("date"))
+    remark = date_remark(metadata.get("date"), date)
     return Document(
         id=_record_id(record.get(id_field)),
         title=_record_title(record.get("title")),
         text=_record_text(record),
         uri=link if isinstance(link, str) else None,
-        date=_iso_date(metadata.get("date")),
+        date=date,
         metadata=metadata,
         media_type=media_type,
+        remarks=(Remark("", remark),) if remark else (),
     )
 
 
@@ -147,7 +157,7 @@ def _record_id(value: Any) -> str:
     if value is None:
         raise UnreadableError('has no id; give it an "_id" or "id"')
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise UnreadableError(f"its id is {_json_name(value)}; an id is a string or a whole number")
+        raise UnreadableError(f"its id is {json_name(value)}; an id is a string or a whole number")
     if value == "":
         raise UnreadableError("its id is empty; an id is a string of at least one character")
     return str(value)
@@ -155,7 +165,7 @@ def _record_id(value: Any) -> str:
 
 def _record_title(value: Any) -> str:
     if value is not None and not isinstance(value, str):
-        raise UnreadableError(f'its "title" is {_json_name(value)}; a title is a string')
+        raise UnreadableError(f'its "title" is {json_name(value)}; a title is a string')
     return value or ""
 
 
@@ -164,7 +174,7 @@ def _record_text(record: Mapping[str, Any]) -> str:
         raise UnreadableError('has no "text"')
     text = record["text"]
     if not isinstance(text, str):
-        raise UnreadableError(f'its "text" is {_json_name(text)}; a text is a string')
+        raise UnreadableError(f'its "text" is {json_name(text)}; a text is a string')
     if not text.strip():
         raise UnreadableError('its "text" is empty')
     if len(text) > LONGEST_TEXT:
@@ -172,31 +182,6 @@ def _record_text(record: Mapping[str, Any]) -> str:
             f'its "text" has {len(text):,} characters, more than the {LONGEST_TEXT:,} of one document; divide it'
         )
     return text
-
-
-def _json_name(value: Any) -> str:
-    names = {type(None): "null", bool: "true or false", int: "a number", float: "a number", str: "a string", list: "a list"}
-    return names.get(type(value), "an object" if isinstance(value, Mapping) else type(value).__name__)
-
-
-def _check_storable(value: Any, depth: int = 0) -> None:
-    """Raise `UnreadableError` for what neither UTF-8 nor JSON can hold, lone surrogates and infinite numbers, and for
-    metadata that is nested deeper than any reader of JSON can be expected to follow."""
-    if depth > DEEPEST:
-        raise UnreadableError(f"holds metadata nested more than {DEEPEST} deep; flatten it")
-    if isinstance(value, str):
-        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
-            raise UnreadableError("holds half of a surrogate pair (such as \\ud800 alone), which is no character; remove it")
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            raise UnreadableError(f"holds the number {value}, which JSON does not know; use null or a string")
-    elif isinstance(value, Mapping):
-        for key, inner in value.items():
-            _check_storable(key, depth + 1)
-            _check_storable(inner, depth + 1)
-    elif isinstance(value, list):
-        for inner in value:
-            _check_storable(inner, depth + 1)
 
 
 def _json_lines(path: Path, root: Path | None, largest: int) -> Iterator[Document | Unreadable]:
@@ -211,16 +196,25 @@ def _json_lines(path: Path, root: Path | None, largest: int) -> Iterator[Documen
             try:
                 if len(raw) > LINE_BYTES:
                     raise UnreadableError(f"is longer than the {LINE_BYTES // MIB} MiB of one line; divide its document")
-                document = document_from_record(_parse_json(raw))
+                document = document_from_record(parse_json(raw))
                 if document.id in first_seen:
                     raise UnreadableError(f'its id "{document.id}" is already that of line {first_seen[document.id]}')
             except UnreadableError as error:
                 yield Unreadable(f"line {number}", str(error))
                 continue
             first_seen[document.id] = number
-            yield document
+            yield _placed(document, f"line {number}")
     if empty:
         raise UnreadableError("is empty")
+
+
+def _placed(document: Document, record: str) -> Document:
+    """The document, whose remarks are about a record of its file."""
+    return (
+        replace(document, remarks=tuple(Remark(record, one.remark) for one in document.remarks))
+        if document.remarks
+        else document
+    )
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
@@ -232,27 +226,16 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
         yield line
 
 
-def _parse_json(raw: bytes) -> Any:
-    try:
-        return json.loads(raw.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        byte = raw[error.start]
-        raise UnreadableError(f"is not UTF-8 (byte {error.start} of the line is 0x{byte:02x}); convert it with iconv") from None
-    except json.JSONDecodeError as error:
-        raise UnreadableError(f"is not JSON: {error.msg} at character {error.pos + 1}") from None
-    except RecursionError:
-        raise UnreadableError("is JSON nested too deeply to be read") from None
-    except ValueError as error:  # a whole number of more digits than Python converts
-        raise UnreadableError(f"holds a number that is too long [{error}]") from None
-
-
 def _whole_file(
     path: Path, document_id: str, root: Path | None, largest: int, extractor: Extractor | None
-) -> Iterator[Document]:
+) -> Iterator[Document | Unreadable]:
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
         raise UnreadableError(f'has a suffix ("{path.suffix}") of no format that can be read')
     companion = _read_sidecar(path, root)
+    if FORMATS[suffix].media_type in TABLES and companion.get("columns") is not None:
+        yield from _row_documents(path, document_id, root, largest, companion)
+        return
     with open_input(path, root, largest) as file:
         content = extractor.content(suffix, file) if extractor else FORMATS[suffix].read(read_whole(file))
     if not content.text.strip():
@@ -261,22 +244,60 @@ def _whole_file(
 
 
 def _document(path: Path, document_id: str, media_type: str, content: Content, companion: Mapping[str, Any]) -> Document:
-    date = _iso_date(companion.get("date"))
+    date = iso_date(companion.get("date"))
     told = {"title", "uri"} | ({"date"} if date else set())  # a date in words, "circa 1650", stays as metadata
     own = {name: value for name, value in companion.items() if name not in told}
+    remark = date_remark(companion.get("date") or content.date, date or iso_date(content.date))
     for value in (content.title, content.text, content.metadata):  # front matter, for one, can spell what is no character
-        _check_storable(value)
+        check_storable(value)
     return Document(
         id=document_id,
         title=companion.get("title") or content.title or path.stem,
         text=content.text,
         uri=companion.get("uri") or path.resolve().as_uri(),
-        date=date or _iso_date(content.date),
+        date=date or iso_date(content.date),
         metadata={**content.metadata, **own},
         media_type=media_type,
         pages=content.pages,
         headings=content.headings,
+        remarks=(*content.remarks, *([Remark("", remark)] if remark else [])),
     )
+
+
+def _row_documents(
+    path: Path, document_id: str, root: Path | None, largest: int, companion: Mapping[str, Any]
+) -> Iterator[Document | Unreadable]:
+    """A document a row, by the columns that the sidecar names; its id is the file's, `#`, and that of the row or its number.
+
+    A row that cannot be used is reported by its number, which is that of a spreadsheet: the header is row 1."""
+    columns = columns_of(companion["columns"])
+    shared = {name: value for name, value in companion.items() if name not in ("columns", "title", "date", "uri")}
+    first_seen: dict[str, int] = {}
+    with open_input(path, root, largest) as file:
+        text = decode(read_whole(file))
+    for row in table_rows(text, columns):
+        record = f"row {row.number}"
+        try:
+            if (earlier := first_seen.setdefault(row.id, row.number)) != row.number:
+                raise UnreadableError(f'its id "{row.id}" is already that of row {earlier}; name a column whose values differ')
+            made = document_from_record(
+                {
+                    **shared,
+                    **row.fields,
+                    "_id": f"{document_id}#{row.id}",
+                    "title": row.title,
+                    "text": row.text,
+                    "date": row.date,
+                },
+                media_type=FORMATS[path.suffix.lower()].media_type,
+            )
+        except UnreadableError as error:
+            yield Unreadable(record, str(error))
+            continue
+        metadata = {name: value for name, value in made.metadata.items() if value is not None}
+        title = made.title or companion.get("title") or path.stem
+        uri = made.uri or companion.get("uri") or path.resolve().as_uri()
+        yield _placed(replace(made, title=title, uri=uri, metadata=metadata), record)
 
 
 def _read_sidecar(path: Path, root: Path | None) -> Mapping[str, Any]:
@@ -285,7 +306,7 @@ def _read_sidecar(path: Path, root: Path | None) -> Mapping[str, Any]:
         return {}
     try:
         with open_input(companion, root, SIDECAR_BYTES, advice="") as file:
-            fields = _parse_json(decode(read_whole(file)).encode())
+            fields = parse_json(decode(read_whole(file)).encode())
         _check_sidecar(fields)
     except UnreadableError as error:
         raise type(error)(f"its sidecar {companion.name} cannot be used: it {error}") from None
@@ -294,26 +315,11 @@ def _read_sidecar(path: Path, root: Path | None) -> Mapping[str, Any]:
 
 def _check_sidecar(fields: Any) -> None:
     if not isinstance(fields, Mapping):
-        raise UnreadableError(f'is not a JSON object but {_json_name(fields)}; write {{"title": ..., "date": ...}}')
-    _check_storable(fields)
+        raise UnreadableError(f'is not a JSON object but {json_name(fields)}; write {{"title": ..., "date": ...}}')
+    check_storable(fields)
     for name in ("title", "date", "uri"):
         if fields.get(name) is not None and not isinstance(fields[name], str):
-            raise UnreadableError(f'has a "{name}" that is {_json_name(fields[name])}; it must be a string')
-
-
-def _iso_date(value: Any) -> str | None:
-    """Return YYYY-MM-DD of an ISO 8601 or RFC 2822 date or time, as written (no change of time zone); None if it is neither.
-    A year, or a year and a month, are dates too, and stay as short as they are: 1650, 1887-05."""
-    if not isinstance(value, str):
-        return None
-    if PARTIAL_DATE.fullmatch(value.strip()):
-        return value.strip()
-    for parse in (datetime.fromisoformat, parsedate_to_datetime):
-        try:
-            return parse(value.strip()).date().isoformat()
-        except (ValueError, TypeError, IndexError, OverflowError):
-            continue
-    return None
+            raise UnreadableError(f'has a "{name}" that is {json_name(fields[name])}; it must be a string')
 
 
 def reason_of(error: BaseException) -> str:

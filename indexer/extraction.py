@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, NamedTuple, Self
 
 from indexer.children import child_command
 from indexer.errors import UnreadableError
-from indexer.formats import FORMATS, LONGEST_TEXT, Content, Heading
+from indexer.formats import FORMATS, LONGEST_TEXT, Content, Heading, Remark
 from indexer.inputs import FILE_MIB, MIB, AgainError, read_whole
 
 # Decoded by Python itself, in time and memory proportional to the file: for a small one the way to a child and back would
@@ -164,8 +164,9 @@ def bounded(content: Content) -> Content:
 def _content(reply: dict[str, Any]) -> Content:
     if reason := reply.get("reason"):
         raise (AgainError if reply.get("again") else UnreadableError)(str(reason))
-    text, title, date, metadata, pages, headings = reply["content"]
-    return Content(text, title, date, metadata, tuple(pages), tuple(Heading(*one) for one in headings))
+    text, title, date, metadata, pages, headings, remarks = reply["content"]
+    placed = tuple(Heading(*one) for one in headings)
+    return Content(text, title, date, metadata, tuple(pages), placed, tuple(Remark(*one) for one in remarks))
 
 
 def _reply(suffix: str, file: BinaryIO, memory: int) -> dict[str, Any]:

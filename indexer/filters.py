@@ -1,15 +1,19 @@
-"""Search filters to SQL conditions over a document ``d``: equals, a list is or, gte/lte/gt/lt, exists, not."""
+"""Search filters to SQL conditions over a document ``d``: equals, a list is or, gte/lte/gt/lt, prefix, exists, not."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from indexer.errors import PassagesError
 
-_COLUMNS = ("id", "title", "uri", "date", "media_type")
+# Each column's SQL. ``source`` is where a document comes from: see source_of, which every connection knows by that name.
+COLUMNS = {name: f"d.{name}" for name in ("id", "title", "uri", "date", "media_type")} | {
+    "source": "source_of(d.id, (SELECT s.name FROM source s WHERE s.key = d.source), d.uri)"
+}
 _COMPARISONS = {"gte": ">=", "lte": "<=", "gt": ">", "lt": "<"}
-_OPERATORS = [*_COMPARISONS, "exists", "not"]
+_OPERATORS = [*_COMPARISONS, "prefix", "exists", "not"]
 # How JSON calls the types: SQLite orders all numbers before all strings, so only values of one kind are compared.
 _KINDS = {"a string": "'text'", "a boolean": "'true', 'false'", "a number": "'integer', 'real'"}
 
@@ -28,8 +32,8 @@ class FilterError(PassagesError):
 def condition(where: Mapping[str, Any]) -> Condition:
     """An SQL condition over ``document d`` with its values: every field's condition must hold.
 
-    A field is ``id``, ``title``, ``uri``, ``date``, ``media_type`` or any metadata field; a metadata list matches if one
-    of its elements does. Raises :class:`FilterError`.
+    A field is ``id``, ``title``, ``uri``, ``date``, ``media_type``, ``source`` or any metadata field; a metadata list matches
+    if one of its elements does. Raises :class:`FilterError`.
     """
     if len(where) > MAX_FIELDS:
         raise FilterError(f"the filter names {len(where)} fields; it can name up to {MAX_FIELDS}")
@@ -38,6 +42,21 @@ def condition(where: Mapping[str, Any]) -> Condition:
     if len(values) > MAX_VALUES:
         raise FilterError(f"the filter compares with {len(values)} values; it can with up to {MAX_VALUES}")
     return sql, values
+
+
+def source_of(document_id: str, file: str | None, uri: str | None) -> str:
+    """Where a document comes from: the folder of its ``file``, whose path is relative to the one that was synced; "" is that
+    one itself. That path where the file holds records, whose ids are others. Without a file the host of the uri, or ""."""
+    if file is None:
+        return _host(uri or "")
+    return file.rpartition("/")[0] if document_id == file else file
+
+
+def _host(uri: str) -> str:
+    try:
+        return urlsplit(uri).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _field(name: str, wanted: Any, nested: int) -> Condition:
@@ -53,6 +72,8 @@ def _field(name: str, wanted: Any, nested: int) -> Condition:
 def _operator(name: str, operator: str, value: Any, nested: int) -> Condition:
     if operator in _COMPARISONS:
         return _compare(name, _COMPARISONS[operator], [value])
+    if operator == "prefix":
+        return _prefix(name, value)
     if operator == "exists":
         if not isinstance(value, bool):
             raise FilterError(f"filter {name!r}: exists takes true or false")
@@ -68,13 +89,28 @@ def _compare(name: str, sign: str, wanted: Sequence[Any]) -> Condition:
     kinds: dict[str, list[Any]] = {}
     for value in wanted:
         kinds.setdefault(_kind(name, value), []).append(value)
-    if name in _COLUMNS:
-        return f"coalesce({_sides(f'd.{name}', sign, len(wanted))}, 0)", [str(value) for value in wanted]
+    if name in COLUMNS:
+        return f"coalesce({_sides(COLUMNS[name], sign, len(wanted))}, 0)", [str(value) for value in wanted]
     return _joined(" OR ", [_metadata(name, sign, kind, values) for kind, values in kinds.items()]) if kinds else ("0", [])
 
 
+def _prefix(name: str, value: Any) -> Condition:
+    """Whether the field, or an element of it, is a string that begins so."""
+    if not isinstance(value, str):
+        raise FilterError(f"filter {name!r}: prefix takes a string")
+    _check_text(name, value)
+    if name in COLUMNS:
+        return f"coalesce(instr({COLUMNS[name]}, ?) = 1, 0)", [value]
+    return _among(name, "a string", "instr({}, ?) = 1", [value])
+
+
 def _metadata(name: str, sign: str, kind: str, values: Sequence[Any]) -> Condition:
-    scalar, element = (f"{x}.type IN ({_KINDS[kind]}) AND {_sides(f'{x}.value', sign, len(values))}" for x in "fe")
+    return _among(name, kind, _sides("{}", sign, len(values)), values)
+
+
+def _among(name: str, kind: str, test: str, values: Sequence[Any]) -> Condition:
+    """Whether ``test`` holds of the metadata field, or of an element of it, if that is of the kind."""
+    scalar, element = (f"{x}.type IN ({_KINDS[kind]}) AND {test.format(f'{x}.value')}" for x in "fe")
     return (
         f"EXISTS (SELECT 1 FROM json_each(d.metadata) f WHERE f.key = ? AND (({scalar}) OR "  # noqa: S608
         f"(f.type = 'array' AND EXISTS (SELECT 1 FROM json_each(f.value) e WHERE {element}))))",
@@ -86,17 +122,25 @@ def _sides(left: str, sign: str, count: int) -> str:
     return f"{left} IN ({','.join('?' * count)})" if sign == "=" else f"{left} {sign} ?"
 
 
-def _kind(name: str, value: Any) -> str:
+def kind_of(value: Any) -> str | None:
+    """The kind of a value that can be compared with; None for any other."""
     if isinstance(value, bool):
         return "a boolean"
     if isinstance(value, str):
-        _check_text(name, value)
         return "a string"
-    if not isinstance(value, int | float):
-        raise FilterError(f"filter {name!r}: compare with a string, a number or a boolean; for absence use exists")
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+    is_large = isinstance(value, int) and not -(2**63) <= value < 2**63
+    return "a number" if isinstance(value, int | float) and not is_large else None
+
+
+def _kind(name: str, value: Any) -> str:
+    kind = kind_of(value)
+    if kind == "a string":
+        _check_text(name, value)
+    if kind is None and isinstance(value, int):
         raise FilterError(f"filter {name!r}: numbers of more than 64 bits are not compared")
-    return "a number"
+    if kind is None:
+        raise FilterError(f"filter {name!r}: compare with a string, a number or a boolean; for absence use exists")
+    return kind
 
 
 def _check_text(name: str, text: str) -> None:
@@ -105,8 +149,8 @@ def _check_text(name: str, text: str) -> None:
 
 
 def _exists(name: str, wanted: bool) -> Condition:
-    if name in _COLUMNS:
-        return f"coalesce(d.{name}, '') {'<>' if wanted else '='} ''", []
+    if name in COLUMNS:
+        return f"coalesce({COLUMNS[name]}, '') {'<>' if wanted else '='} ''", []
     there = "EXISTS (SELECT 1 FROM json_each(d.metadata) f WHERE f.key = ? AND f.type <> 'null')"
     return there if wanted else f"NOT {there}", [name]
 

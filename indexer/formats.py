@@ -8,16 +8,12 @@ kept as they are written.
 from __future__ import annotations
 
 import codecs
-import csv
 import io
-import json
 import re
 import zipfile
 import zlib
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
-from itertools import pairwise
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
@@ -32,6 +28,13 @@ class Heading(NamedTuple):
     level: int
 
 
+class Remark(NamedTuple):
+    """What a user should know of a file that was read; `about` is a part of it: "pages 2-4", "line 17", "" for the whole."""
+
+    about: str
+    remark: str
+
+
 class Content(NamedTuple):
     """What a reader found. `title` is "" and `date` None where the file has none; `date` is as the file writes it."""
 
@@ -41,6 +44,7 @@ class Content(NamedTuple):
     metadata: Mapping[str, Any] = {}
     pages: tuple[int, ...] = ()
     headings: tuple[Heading, ...] = ()
+    remarks: tuple[Remark, ...] = ()
 
 
 class Block(NamedTuple):
@@ -55,6 +59,7 @@ class Format(NamedTuple):
 
     media_type: str
     read: Callable[[bytes], Content]
+    version: int = 1  # raise it when the same file would give another content: it is then read again
 
 
 def squeeze(text: str) -> str:
@@ -226,87 +231,6 @@ def read_text(data: bytes) -> Content:
     return Content(decode(data))
 
 
-def read_markdown(data: bytes) -> Content:
-    """Markdown, verbatim, with its headings; YAML front matter becomes metadata and leaves the text."""
-    from markdown_it import MarkdownIt
-
-    front, text = _front_matter(decode(data))
-    starts = [0]
-    for line in text.split("\n"):
-        starts.append(starts[-1] + len(line) + 1)
-    tokens = MarkdownIt("commonmark").disable("inline").parse(text)
-    headings = []
-    for token, inline in pairwise(tokens):
-        if token.type == "heading_open" and token.map and inline.content:
-            start = text.find(inline.content, starts[token.map[0]], starts[token.map[1]])
-            if start >= 0:
-                headings.append(Heading(start, start + len(inline.content), int(token.tag[1])))
-    first = next((squeeze(text[h.start : h.end]) for h in headings if h.level == 1), "")
-    title, date = front.pop("title", None), front.get("date")
-    return Content(text, str(title or first), date if isinstance(date, str) else None, front, headings=tuple(headings))
-
-
-def _front_matter(text: str) -> tuple[dict[str, Any], str]:
-    """Return the YAML front matter's fields and the text after it; no fields and all of the text if it is broken."""
-    import yaml
-
-    match = re.match(r"---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", text, re.DOTALL | re.MULTILINE)
-    if not match:
-        return {}, text
-    try:
-        # An alias can stand for a text of any length; nobody writes one in front matter.
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(match[1])):
-            return {}, text
-        fields = yaml.safe_load(match[1])
-        fields = json.loads(json.dumps(fields, default=str, allow_nan=False))
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
-        return {}, text
-    return (fields, text[match.end() :]) if isinstance(fields, dict) else ({}, text)
-
-
-def read_csv(data: bytes) -> Content:
-    """Comma, semicolon or tab separated values: one line a row."""
-    text = decode(data)
-    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
-    return Content("\n".join(row_lines([[squeeze(cell) for cell in row] for row in rows])))
-
-
-def _delimiter(text: str) -> str:
-    """The one of comma, semicolon and tab that cuts most of the first rows into the same number of cells, more than one."""
-
-    def agreement(delimiter: str) -> tuple[int, int]:
-        sample = csv.reader(io.StringIO(text[:65536], newline=""), delimiter=delimiter)
-        widths = Counter(len(row) for row, _ in zip(sample, range(50), strict=False) if len(row) > 1)
-        return max(((count, width) for width, count in widths.items()), default=(0, 0))
-
-    return max(",;\t", key=agreement)
-
-
-def row_lines(rows: Sequence[Sequence[str]]) -> list[str]:
-    """One line a row: "column: value; column: value" if the first row is a header, else the cells; empty cells are left out."""
-    filled = [row for row in rows if any(row)]
-    if not _has_header(filled):
-        return ["; ".join(cell for cell in row if cell) for row in filled]
-    names = filled[0]
-    return [
-        "; ".join(f"{names[i]}: {cell}" if i < len(names) and names[i] else cell for i, cell in enumerate(row) if cell)
-        for row in filled[1:]
-    ]
-
-
-def _has_header(rows: Sequence[Sequence[str]]) -> bool:
-    """A header names at least two columns, each once, in words (a number or date is a value) and has a row below it."""
-    names = [name for name in rows[0] if name] if rows else []
-    width = max((i + 1 for row in rows[1:] for i, cell in enumerate(row) if cell), default=0)
-    return (
-        len(rows) > 1
-        and len(names) > 1
-        and len(set(names)) == len(names) >= width
-        and all(len(name) <= 100 and any(c.isalpha() for c in name) for name in names)
-    )
-
-
 def _deferred(module: str, name: str) -> Callable[[bytes], Content]:
     """A reader whose module, and the libraries behind it, are imported when the first such file comes."""
 
@@ -320,9 +244,9 @@ def _deferred(module: str, name: str) -> Callable[[bytes], Content]:
 FORMATS: dict[str, Format] = {
     **dict.fromkeys((".txt", ".text", ".log"), Format("text/plain", read_text)),
     ".rst": Format("text/x-rst", read_text),
-    **dict.fromkeys((".md", ".markdown"), Format("text/markdown", read_markdown)),
-    ".csv": Format("text/csv", read_csv),
-    ".tsv": Format("text/tab-separated-values", read_csv),
+    **dict.fromkeys((".md", ".markdown"), Format("text/markdown", _deferred("markdown", "read_markdown"))),
+    ".csv": Format("text/csv", _deferred("tables", "read_csv")),
+    ".tsv": Format("text/tab-separated-values", _deferred("tables", "read_csv")),
     **dict.fromkeys((".html", ".htm"), Format("text/html", _deferred("web", "read_html"))),
     ".xhtml": Format("application/xhtml+xml", _deferred("web", "read_html")),
     ".docx": Format(

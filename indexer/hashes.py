@@ -32,4 +32,9 @@ def passage_ids(document: Document, passages: Sequence[Passage]) -> list[str]:
 
 def content_hash(document: Document, passage: Passage) -> bytes:
     """Of the passage's text alone, 16 bytes: equal texts share it, wherever they stand."""
-    return hashlib.sha256(document.text[passage.start : passage.end].encode("utf-8", "surrogatepass")).digest()[:16]
+    return text_hash(document.text[passage.start : passage.end])
+
+
+def text_hash(text: str) -> bytes:
+    """The content hash of a passage that has this text."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16]

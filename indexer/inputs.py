@@ -53,6 +53,12 @@ def open_input(
     return file
 
 
+def stamp_of(status: os.stat_result) -> tuple[int, int, int, int]:
+    """What changes when a file does: size, and the times of its last change and of that of its inode, which no program sets at
+    will; and the inode."""
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+
+
 def read_whole(file: BinaryIO) -> bytes:
     """All bytes of a file that nobody writes to meanwhile. Raises `UnreadableError` if it is empty or is being written."""
     for _ in range(2):

@@ -13,7 +13,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from indexer.errors import UnreadableError
-from indexer.formats import LARGEST_PART, Block, Container, Content, assemble, row_lines, squeeze
+from indexer.formats import LARGEST_PART, Block, Container, Content, assemble, squeeze
+from indexer.tables import row_lines
 
 if TYPE_CHECKING:
     from docx.document import Document

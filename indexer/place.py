@@ -9,7 +9,9 @@ from indexer.schema import CatalogError
 
 # What is hidden, and "lost+found", are a file system's or an editor's.
 _OURS = re.compile(
-    r"\..*|lost\+found|writer\.(lock|pid)|keys\.json.*|catalog\.sqlite.*|(words|vectors)(-\d+|\.json(\.new)?)", re.DOTALL
+    r"\..*|lost\+found|writer\.(lock|pid)|keys\.json.*|catalog\.sqlite.*|judgements\.sqlite.*|"
+    r"(words|vectors)(-\d+|\.json(\.new)?)",
+    re.DOTALL,
 )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.documents import Document
+from indexer.formats import Remark
 from indexer.passages import Passage
 from indexer.sentences import Span
 from indexer.terms import Codes
@@ -18,7 +19,8 @@ NO_TERMS: Codes = np.empty(0, np.uint32)
 
 
 class Source(NamedTuple):
-    """A synced file. ``hash`` is "" while not all of it is committed; ``failures`` are (record, reason)."""
+    """A synced file. ``hash`` is "" while not all of it is committed; ``failures`` are (record, reason): what of it could not
+    be read; ``remarks`` are what is to be known of the rest."""
 
     key: int
     path: str
@@ -26,6 +28,7 @@ class Source(NamedTuple):
     stamp: str
     hash: str
     failures: tuple[tuple[str, str], ...]
+    remarks: tuple[Remark, ...] = ()
 
 
 class StoredPassage(NamedTuple):

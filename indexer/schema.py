@@ -10,6 +10,7 @@ from pathlib import Path
 from indexer import checksums
 from indexer.checksums import Mismatch, check, checksum
 from indexer.errors import PassagesError
+from indexer.filters import source_of
 
 SCHEMA_VERSION = 3
 
@@ -197,6 +198,8 @@ def prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA recursive_triggers = ON")
     connection.create_function("characters", 1, len, deterministic=True)  # SQLite's length() stops at a NUL
+    connection.create_function("source_of", 3, source_of, deterministic=True)
+    connection.create_function("folded", 1, str.casefold, deterministic=True)  # SQLite's own knows ASCII only
     connection.create_function("checksum", -1, checksum, deterministic=True)
 
 

@@ -14,6 +14,7 @@ from indexer.collection import Collection, View
 from indexer.documents import Document
 from indexer.encoder import TooLongError
 from indexer.evidence import evidence, matches, shared
+from indexer.facets import HITS, Facet, Fields, check_fields, counted
 from indexer.filters import Condition, FilterError, condition
 from indexer.question import Asked, QuestionError, occurs, parse
 from indexer.ranking import FALLBACK, READINGS, Calibration, Verdict, calibration_of, verdict, weights
@@ -33,7 +34,8 @@ class Query:
     hold in :mod:`indexer.question`.
 
     ``min_score`` leaves out results below it. ``group`` "document" gives each document's best passage alone. ``readings`` are
-    what ranks; fewer than all is for measurements. ``timeout_s`` is how many seconds the search may take.
+    what ranks; fewer than all is for measurements. ``timeout_s`` is how many seconds the search may take. ``facets`` are fields
+    whose values are counted, True: those worth offering.
     """
 
     question: str
@@ -45,6 +47,7 @@ class Query:
     group: Literal["document"] | None = None
     readings: tuple[str, ...] = READINGS
     timeout_s: float | None = None
+    facets: Fields = ()
 
 
 class MatchedTerm(NamedTuple):
@@ -60,7 +63,8 @@ class Result:
     """A passage. ``evidence`` and ``matches`` are characters of the document's canonical text.
 
     ``score`` is the probability that it answers the question (if the verdict is not ``uncalibrated``). ``also_in`` are the
-    other places of the same text, ``others`` (when grouped) how many more passages of its document were found. On explain:
+    other places of the same text, ``others`` (when grouped) how many more passages of its document were found, ``verdict`` what
+    the collection's would be if this were its best passage. On explain:
     ``signals``, whose weighted sum is the score's logit; ``terms``; ``ranks`` in the lists of candidates.
     """
 
@@ -70,6 +74,7 @@ class Result:
     matches: tuple[Span, ...] = ()
     also_in: tuple[StoredPassage, ...] = ()
     others: int | None = None
+    verdict: Verdict = "uncalibrated"
     signals: Mapping[str, float] | None = None
     terms: tuple[MatchedTerm, ...] | None = None
     ranks: Ranks | None = None
@@ -78,7 +83,8 @@ class Result:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Ranked passages for a question. ``generation`` is the commit that all of it was read from, ``stages`` are milliseconds by
-    stage. On explain: the ``weights`` of the signals, "bias" among them."""
+    stage. On explain: the ``weights`` of the signals, "bias" among them. If they were asked for: the ``facets`` of the best
+    :data:`indexer.facets.HITS` results, whatever page is shown."""
 
     question: str
     verdict: Verdict
@@ -88,6 +94,7 @@ class Answer:
     results: tuple[Result, ...]
     stages: Mapping[str, float]
     weights: Mapping[str, float] | None = None
+    facets: tuple[Facet, ...] | None = None
 
 
 class Hit(NamedTuple):
@@ -104,14 +111,16 @@ def search(collection: Collection, query: Query, encoding: Encoding | None = Non
     Raises what :func:`encoded` raises, and :class:`DeadlineError`.
     """
     with opened(collection, query, encoding) as session:
-        best, hits = session.hits(query.offset + query.limit)
+        end = query.offset + query.limit
+        best, hits = session.hits(max(end, HITS) if query.facets else end)
         with session.ranker.stages.timed("results"):
-            results = tuple(session.results(hits[query.offset :]))
+            results = tuple(session.results(hits[query.offset : end]))
+        facets = session.facets(hits[:HITS]) if query.facets else None
         stages = session.ranker.stages
         return Answer(
             query.question, session.verdict(best), session.view.vectors.exact, stages.total_ms,
             session.view.snapshot.generation, results, dict(stages.took_ms),
-            weights=dict(session.ranker.weights) if query.explain else None,
+            weights=dict(session.ranker.weights) if query.explain else None, facets=facets,
         )  # fmt: skip
 
 
@@ -192,12 +201,17 @@ class Session(NamedTuple):
 
     def results(self, hits: Sequence[Hit]) -> Iterator[Result]:
         """The hits as they are returned."""
-        copies = self.view.snapshot.copies({hit.scored.candidate.content for hit in hits})
-        shown = [self._with_copies(hit, copies[hit.scored.candidate.content]) for hit in hits]
+        shown = self._shown(hits)
         keys = {hit.scored.candidate.key for hit, _ in shown} | {copy.key for _, some in shown for copy in some}
         passages = self.view.snapshot.found(sorted(keys))
         for hit, some in shown:
             yield self._result(hit, passages, [passages[copy.key] for copy in some])
+
+    def facets(self, hits: Sequence[Hit]) -> tuple[Facet, ...]:
+        """The facets of these hits, as they are returned."""
+        with self.ranker.stages.timed("facets"):
+            keys = [hit.scored.candidate.key for hit, _ in self._shown(hits)]
+            return counted(self.view.snapshot.described_of(keys), self.query.facets, self.query.filter.keys())
 
     def verdict(self, best: float | None) -> Verdict:
         """What the best passage says, whatever page is shown and whatever score is asked for."""
@@ -211,6 +225,10 @@ class Session(NamedTuple):
                 firsts.setdefault(row.candidate.content, row)
         texts.update(firsts)
         return [Hit(row) for row in self._verified(list(firsts.values()))]
+
+    def _shown(self, hits: Sequence[Hit]) -> list[tuple[Hit, list[Copy]]]:
+        copies = self.view.snapshot.copies({hit.scored.candidate.content for hit in hits})
+        return [self._with_copies(hit, copies[hit.scored.candidate.content]) for hit in hits]
 
     def _with_copies(self, hit: Hit, copies: Sequence[Copy]) -> tuple[Hit, list[Copy]]:
         """The hit and the other passages with its text. Of those that share its context too, which tie, the first by id stands
@@ -251,6 +269,7 @@ class Session(NamedTuple):
             matches(question, passage, found),
             tuple(copies),
             hit.others,
+            self.verdict(row.score),
         )
         if not self.query.explain:
             return result
@@ -319,6 +338,7 @@ def _checked(query: Query) -> Asked:
     _check(query)
     asked = parse(query.question)
     _conditions(query.filter, asked)
+    check_fields(query.facets)
     return asked
 
 

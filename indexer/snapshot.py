@@ -22,6 +22,8 @@ from indexer.checksums import (
     totals,
 )
 from indexer.documents import Document, Heading
+from indexer.filters import COLUMNS as FILTERED
+from indexer.formats import Remark
 from indexer.models import ModelContract
 from indexer.records import Candidates, Changes, Copy, Counts, Encoding, Keys, Source, StoredPassage, TermChanges
 from indexer.schema import read_state
@@ -33,6 +35,8 @@ from indexer.tokens import TokenCodes, joined
 COLUMNS = ("title", "text", "uri", "date", "metadata", "media_type", "pages", "headings")
 _PASSAGE = ", ".join(f"p.{name}" for name in PASSAGE_COLUMNS)
 _DOCUMENT = ", ".join(f"d.{name}" for name in ("checksum", *DOCUMENT_COLUMNS))
+_SOURCE = "s.checksum, s.key, s.path, s.name, s.stamp, s.hash, s.failure"
+_DESCRIBED = ", ".join((*FILTERED.values(), "d.metadata"))
 
 
 class Snapshot:
@@ -55,7 +59,8 @@ class Snapshot:
         """Documents, passages, characters of text, and files or records that could not be read."""
         documents, characters = self._db.execute("SELECT count(*), coalesce(sum(characters(text)), 0) FROM document").fetchone()
         (passages,) = self._db.execute("SELECT count(*) FROM passage").fetchone()
-        (failures,) = self._db.execute("SELECT coalesce(sum(json_array_length(failure)), 0) FROM source").fetchone()
+        query = "SELECT count(*) FROM source, json_each(failure) WHERE json_array_length(value) = 2"
+        (failures,) = self._db.execute(query).fetchone()
         return Counts(documents, passages, characters, failures)
 
     def vector(self, key: int) -> npt.NDArray[np.float16]:
@@ -194,6 +199,10 @@ class Snapshot:
         """The passage of an id, or None."""
         return next(iter(self._passages("p.id = ?", passage_id)), None)
 
+    def passages_with(self, content: bytes) -> list[StoredPassage]:
+        """Every passage of a text, by the hash of the text; by id, none if there is none."""
+        return sorted(self._passages("p.content = ?", content), key=lambda one: one.id)
+
     def passage_ids(self, keys: Sequence[int]) -> dict[int, str]:
         """Ids by key."""
         among = json.dumps([int(key) for key in keys])  # one parameter: SQLite bounds how many there may be
@@ -235,13 +244,36 @@ class Snapshot:
         rows = self._db.execute("SELECT id FROM document WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
         return [row[0] for row in rows]
 
+    def document_rows(self, condition: str, values: Sequence[Any]) -> Iterator[tuple[Document, str | None, int]]:
+        """Documents ``d`` that meet an SQL condition, in its order, one text in memory at a time; each with the name of its
+        file, or None, and how many passages it has."""
+        query = (
+            f"SELECT {_DOCUMENT}, s.name, (SELECT count(*) FROM passage p WHERE p.document = d.key) "  # noqa: S608
+            f"FROM document d LEFT JOIN source s ON s.key = d.source WHERE {condition}"
+        )
+        for *row, name, passages in self._db.execute(query, values):
+            yield _document(row), name, passages
+
+    def count_documents(self, condition: str, values: Sequence[Any]) -> int:
+        """How many documents ``d`` meet an SQL condition."""
+        return int(self._db.execute(f"SELECT count(*) FROM document d WHERE {condition}", values).fetchone()[0])  # noqa: S608
+
+    def sizes(self) -> tuple[int, int]:
+        """How many documents and passages there are, without counting them."""
+        known = totals(self._db)
+        return known["document"].rows, known["passage"].rows
+
+    def source_of(self, document_id: str) -> Source | None:
+        """The synced file that a document came from; None if from none."""
+        query = f"SELECT {_SOURCE} FROM document d JOIN source s ON s.key = d.source WHERE d.id = ?"  # noqa: S608
+        row = self._db.execute(query, (document_id,)).fetchone()
+        return _source(row) if row else None
+
     def sources(self) -> list[Source]:
         """Every synced file, by path."""
-        rows = self._db.execute("SELECT checksum, key, path, name, stamp, hash, failure FROM source ORDER BY path").fetchall()
-        for row in rows:
-            check("a file", *row)
+        rows = self._db.execute(f"SELECT {_SOURCE} FROM source s ORDER BY s.path").fetchall()  # noqa: S608
         check_total(self._db, "source", [row[0] for row in rows])
-        return [Source(row[1], row[2], row[3], row[4], row[5], _failures(row[6])) for row in rows]
+        return [_source(row) for row in rows]
 
     def documents_of(self, source: int) -> dict[str, str]:
         """Ids and hashes of a file's documents."""
@@ -280,6 +312,19 @@ class Snapshot:
         query = f"SELECT p.key FROM passage p JOIN document d ON d.key = p.document WHERE {condition} ORDER BY p.key"  # noqa: S608
         return _keys(self._db.execute(query, values).fetchall(), 0)
 
+    def described(self) -> Iterator[dict[str, Any]]:
+        """What filters know of every document: its columns by name, and its "metadata"."""
+        yield from _described(self._db.execute(f"SELECT {_DESCRIBED} FROM document d"))  # noqa: S608
+
+    def described_of(self, keys: Sequence[int]) -> Iterator[dict[str, Any]]:
+        """The same of each passage's document, in the order of the passages. Not compared with checksums: that would read the
+        texts, which can be long; the scrub finds what is damaged here, as in a field that a filter compares."""
+        query = (
+            f"SELECT {_DESCRIBED} FROM json_each(?) k "  # noqa: S608
+            "CROSS JOIN passage p ON p.key = k.value CROSS JOIN document d ON d.key = p.document"
+        )
+        yield from _described(self._db.execute(query, (json.dumps([int(key) for key in keys]),)))
+
     def document_contents(self) -> Iterator[tuple[Any, ...]]:
         """Of every document, by id: id, title, text, date, media type, and as JSON metadata, pages and headings."""
         yield from self._db.execute(
@@ -298,7 +343,7 @@ class Snapshot:
     def _removed(self, since: int) -> Keys:
         return _keys(self._db.execute("SELECT passage FROM removed WHERE generation > ?", (since,)).fetchall(), 0)
 
-    def _passages(self, condition: str, value: str) -> Iterator[StoredPassage]:
+    def _passages(self, condition: str, value: str | bytes) -> Iterator[StoredPassage]:
         query = (
             f"SELECT p.checksum, {_PASSAGE} FROM passage p "  # noqa: S608
             f"JOIN document d ON d.key = p.document WHERE {condition}"
@@ -328,14 +373,26 @@ def _document(row: Sequence[Any]) -> Document:
     )  # fmt: skip
 
 
+def _described(rows: Iterable[Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    for *columns, metadata in rows:
+        yield {**dict(zip(FILTERED, columns, strict=True)), "metadata": json.loads(metadata)}
+
+
+def _source(row: Sequence[Any]) -> Source:
+    check("a file", *row)
+    return Source(row[1], row[2], row[3], row[4], row[5], *_failures(row[6]))
+
+
 def _vectors(rows: list[Any]) -> list[Any]:
     """Rows of checksum, key and vector, all of them right."""
     check_vectors(rows)
     return rows
 
 
-def _failures(text: str | None) -> tuple[tuple[str, str], ...]:
-    return tuple((record, reason) for record, reason in json.loads(text or "[]"))
+def _failures(text: str | None) -> tuple[tuple[tuple[str, str], ...], tuple[Remark, ...]]:
+    """Failures, which are pairs, and remarks, which have a third item."""
+    rows = json.loads(text or "[]")
+    return tuple((row[0], row[1]) for row in rows if len(row) == 2), tuple(Remark(*row[:2]) for row in rows if len(row) > 2)
 
 
 def _tokens(codes: bytes, places: bytes, norms: bytes) -> TokenCodes:

@@ -14,19 +14,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pathspec
 
 from indexer.catalog import Writer, document_hash
 from indexer.collection import Collection
-from indexer.documents import SIDECAR_SUFFIX, Document, Unreadable, content_hash, is_supported, read_documents, sidecar
+from indexer.documents import SIDECAR_SUFFIX, Document, Unreadable, content_hash, is_supported, read_documents, reader, sidecar
 from indexer.errors import PassagesError, UnreadableError
 from indexer.extraction import DEFAULT_LIMITS, Extractor, Limits
+from indexer.formats import Remark
 from indexer.ingest import Ingest, Step
+from indexer.inputs import stamp_of
 from indexer.records import Source
 
 IGNORE_FILE = ".passagesignore"
+MOST_REMARKS = 3  # of one file
 _DOCUMENT = "document "  # with its id: the record of a failure that is not the file's own
 
 
@@ -40,6 +43,22 @@ class Failure(NamedTuple):
     path: str
     record: str
     reason: str
+
+
+class Change(NamedTuple):
+    """What became of a file whose documents are committed: "added", "changed", "deleted", or "moved" from ``before``."""
+
+    kind: Literal["added", "changed", "moved", "deleted"]
+    path: str
+    before: str = ""
+
+
+class Noted(NamedTuple):
+    """A file that was read, and what should be known of it or of a part of it ("pages 2-4")."""
+
+    path: str
+    about: str
+    remark: str
 
 
 @dataclass(slots=True)
@@ -62,6 +81,7 @@ class Summary:
     deleted: int = 0
     unchanged: int = 0
     failed: list[Failure] = field(default_factory=list)
+    noted: list[Noted] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     passages_encoded: int = 0
     passages_reused: int = 0
@@ -80,15 +100,28 @@ class _Found:
     files: list[_File] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)  # every file once indexed below these must still be found
     unread: list[Path] = field(default_factory=list)  # but for what is below these, which could not be looked into
+    empty: list[Path] = field(default_factory=list)  # of the folders: those without a document's file
 
 
 class Sync:
-    """One run over some paths. ``summary`` is true at any moment, also after an interruption."""
+    """One run over some paths. ``summary`` is true at any moment, also after an interruption.
+
+    ``changed`` is told of each file. With ``spare_empty``, a folder that was named and is empty now loses nothing, since it may
+    be the place of a disk that is away: ``spared`` are those of which something is indexed."""
 
     def __init__(
-        self, collection: Collection, report: Callable[[Progress], None] | None = None, limits: Limits = DEFAULT_LIMITS
+        self,
+        collection: Collection,
+        report: Callable[[Progress], None] | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        changed: Callable[[Change], None] | None = None,
+        spare_empty: bool = False,
     ) -> None:
         self.summary = Summary()
+        self.spared: list[Path] = []
+        self._tell = changed or (lambda _: None)
+        self._spare_empty = spare_empty
         self._extractor = Extractor(limits)
         self._collection = collection
         self.progress = Progress()
@@ -104,20 +137,36 @@ class Sync:
         self._movable: dict[str, list[Source]] = {}  # by the hash of their content
         self._keeping: dict[int, bool] = {}
 
-    def run(self, paths: Sequence[Path], wait_s: float = 0.0) -> Summary:
-        """Bring the collection up to date with ``paths``. Raises :class:`SyncError`, :class:`indexer.lock.LockedError`."""
+    def run(self, paths: Sequence[Path], wait_s: float = 0.0, kept: Sequence[Path] = ()) -> Summary:
+        """Bring the collection up to date with ``paths``; nothing below ``kept`` is deleted. Raises :class:`SyncError`,
+        :class:`indexer.lock.LockedError`."""
+        if not self._collection.is_loaded and self._has_new(paths):
+            _ = self._collection.encoder  # takes seconds, in which others may write
         with self._collection.lock.held(wait_s), self._ingest, self._extractor:
             try:
-                self._run(self._scan(paths))
+                found = self._scan(paths, self.summary)
+                found.unread += kept
+                self._run(found)
             finally:
                 self.summary.passages_encoded = self._ingest.effort.encoded
                 self.summary.passages_reused = self._ingest.effort.reused
         return self.summary
 
+    def _has_new(self, paths: Sequence[Path]) -> bool:
+        """Whether a file is there that is not indexed as it is now; one that failed may fail again."""
+        found = self._scan(paths, Summary())
+        with self._collection.catalog.read() as snapshot:
+            known = {source.path: source for source in snapshot.sources()}
+        sources = ((file, known.get(str(file.path))) for file in found.files)
+        return any(source is None or (source.hash != "" and source.stamp != file.stamp) for file, source in sources)
+
     def _run(self, found: _Found) -> None:
         with self._collection.catalog.read() as snapshot:
             known = {source.path: source for source in snapshot.sources()}
             self._counts = snapshot.document_counts()
+        if self._spare_empty:
+            self.spared = [folder for folder in found.empty if any(_is_below(path, [folder]) for path in known)]
+            found.unread += self.spared
         self._files = {str(file.path): file for file in found.files}
         self._known = {source.key: source for source in known.values()}
         self._names = {source.name for source in known.values()}
@@ -132,20 +181,22 @@ class Sync:
             self._delete(source)
         self._ingest.flush()
 
-    def _scan(self, paths: Sequence[Path]) -> _Found:
+    def _scan(self, paths: Sequence[Path], summary: Summary) -> _Found:
         found = _Found()
         for path in paths:
-            self._scan_one(path, found)
+            self._scan_one(path, found, summary)
         first = {file.path: file for file in reversed(found.files)}  # of roots within each other, the first gives the name
         found.files = [file for file in found.files if first[file.path] is file]
         return found
 
-    def _scan_one(self, path: Path, found: _Found) -> None:
+    def _scan_one(self, path: Path, found: _Found, summary: Summary) -> None:
         try:
             path = path.expanduser().resolve(strict=True)
             if path.is_dir():
                 found.folders.append(path)
-                found.files += _walk(path, found, self.summary)
+                before = len(found.files)
+                found.files += _walk(path, found, summary)
+                found.empty += [path] if len(found.files) == before else []
             elif is_supported(path):
                 found.files.append(_look(path, path.name))
             else:
@@ -169,8 +220,8 @@ class Sync:
             return
         if source and source.hash == digest and not retry and not _is_unread(source):
             self._same(source)
-            name, failures = source.name, source.failures
-            self._ingest.then(lambda writer: writer.put_source(str(file.path), name, file.stamp, digest, failures))
+            name, told = source.name, (source.failures, source.remarks)
+            self._ingest.then(lambda writer: writer.put_source(str(file.path), name, file.stamp, digest, *told))
             self._ingest.then(lambda _: file.size, self._finished)
         elif source is None and (moved := self._moved_from(digest)):
             self._move(moved, file)
@@ -179,7 +230,11 @@ class Sync:
 
     def _same(self, source: Source, counter: str = "unchanged") -> None:
         self._count(counter, self._counts.get(source.key, 0))
-        self.summary.failed += [Failure(source.path, record, reason) for record, reason in source.failures]
+        self._note(source.path, source.failures, source.remarks)
+
+    def _note(self, path: str, failures: Sequence[tuple[str, str]], remarks: Sequence[Remark]) -> None:
+        self.summary.failed += [Failure(path, *one) for one in failures]
+        self.summary.noted += [Noted(path, *one) for one in remarks]
 
     def _move(self, source: Source, file: _File) -> None:
         path, uri, count = str(file.path), file.path.as_uri(), self._counts.get(source.key, 0)
@@ -187,14 +242,17 @@ class Sync:
             document = snapshot.document(source.name)
         moved = source._replace(path=path, stamp=file.stamp)
         self._known[source.key] = moved
-        self._ingest.then(lambda writer: writer.move_source(source.key, path, file.stamp, uri))
+        self._ingest.then(
+            lambda writer: writer.move_source(source.key, path, file.stamp, uri),
+            lambda _: self._tell(Change("moved", path, source.path)),
+        )
         if document and document.title == Path(source.path).stem != file.path.stem:
             # A text without a title of its own is called as its file is.
             self._read(file, moved, source.hash, ("moved", "moved"))
             return
         self._ingest.then(lambda _: count, lambda by: self._count("moved", by))
         self._ingest.then(lambda _: file.size, self._finished)
-        self.summary.failed += [Failure(path, record, reason) for record, reason in source.failures]
+        self._note(path, source.failures, source.remarks)
 
     def _read(
         self, file: _File, source: Source | None, digest: str, counters: tuple[str, str] = ("unchanged", "changed")
@@ -207,6 +265,7 @@ class Sync:
                 before = snapshot.documents_of(source.key)
         self._ingest.then(lambda writer: writer.put_source(path, name, "", "", ()))
         failures: list[tuple[str, str]] = []
+        remarks: list[Remark] = []
         seen: set[str] = set()
         for one in read_documents(file.path, name, file.root, self._extractor):
             if isinstance(one, Unreadable):
@@ -216,11 +275,16 @@ class Sync:
                 failures.append((_DOCUMENT + one.id, reason))
             else:
                 seen.add(one.id)
+                remarks += one.remarks
                 self._document(one, path, before, counters)
-        if not any(record == "" for record, _ in failures):  # if the whole file failed, what was indexed of it is kept
+        was_read = not any(record == "" for record, _ in failures)
+        if was_read:  # if the whole file failed, what was indexed of it is kept
             self._delete_all([one for one in sorted(before.keys() - seen) if self._paths.get(one, path) == path])
-        self.summary.failed += [Failure(path, record, reason) for record, reason in failures]
-        self._ingest.then(lambda writer: writer.put_source(path, name, file.stamp, digest, failures))
+        told = _few(remarks)
+        self._note(path, failures, told)
+        self._ingest.then(lambda writer: writer.put_source(path, name, file.stamp, digest, failures, told))
+        if was_read and "moved" not in counters:
+            self._ingest.then(lambda _: Change("changed" if source else "added", path), self._tell)
         self._ingest.then(lambda _: file.size, self._finished)
 
     def _document(self, document: Document, path: str, before: Mapping[str, str], counters: tuple[str, str]) -> None:
@@ -239,6 +303,7 @@ class Sync:
 
     def _delete(self, source: Source) -> None:
         self._deleted(lambda writer: writer.delete_source(source.key))
+        self._ingest.then(lambda _: Change("deleted", source.path), self._tell)
 
     def _deleted(self, delete: Callable[[Writer], int]) -> None:
         self._ingest.then(delete, lambda by: self._count("deleted", by))
@@ -324,6 +389,12 @@ class Sync:
         setattr(self.summary, counter, getattr(self.summary, counter) + by)
 
 
+def _few(remarks: Sequence[Remark]) -> list[Remark]:
+    """The first remarks of a file, and how many more there are: one with a wrong date on every line says so once."""
+    more = len(remarks) - MOST_REMARKS
+    return [*remarks[:MOST_REMARKS], *([Remark("", f"{more:,} more remarks of this kind")] if more > 0 else [])]
+
+
 def _is_same(source: Source | None, file: _File) -> bool:
     """Whether the file was read whole and has not been touched since."""
     return source is not None and source.hash != "" and source.stamp == file.stamp
@@ -383,16 +454,18 @@ def _leads_out(path: Path, root: Path) -> bool:
 
 
 def _look(path: Path, name: str, root: Path | None = None) -> _File:
-    """The file as it is now. Its stamp holds the change time, which no program sets at will, of it and of its sidecar."""
+    """The file as it is now. Its stamp is that of it and of its sidecar, and tells how files of its format are read."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "it is no regular file", str(path))  # reading a pipe would wait for ever
     if not _is_utf8(str(path)):
         raise OSError(errno.EILSEQ, "its name is not valid UTF-8; rename it", str(path))
-    stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+    stamp: list[int | str] = [*stamp_of(status)]
     with suppress(OSError):  # there is none, or the name is too long for one
         beside = sidecar(path).stat()
         stamp += [beside.st_size, beside.st_mtime_ns, beside.st_ctime_ns]
+    if how := reader(path):
+        stamp.append(how)
     return _File(path, name, ":".join(map(str, stamp)), status.st_size, root)
 
 

@@ -47,6 +47,13 @@ class Witness:
             return None
         return seen if _line(*seen) == written else None
 
+    def seen_at(self) -> float | None:
+        """When the last commit was told of, in seconds of the epoch; None if that is not known."""
+        try:
+            return self._file.stat().st_mtime
+        except OSError:
+            return None
+
     def forget(self) -> None:
         """Another catalog is about to come; when this returns, no power cut brings back what was said of the one before. Raises
         :class:`OSError`."""

@@ -28,12 +28,21 @@ class Writer(Snapshot):
         (key,) = self._db.execute("SELECT key FROM source WHERE path = ?", (path,)).fetchone()
         return int(key)
 
-    def put_source(self, path: str, name: str, stamp: str, digest: str, failures: Sequence[tuple[str, str]]) -> int:
+    def put_source(
+        self,
+        path: str,
+        name: str,
+        stamp: str,
+        digest: str,
+        failures: Sequence[tuple[str, str]],
+        remarks: Sequence[tuple[str, str]] = (),
+    ) -> int:
         """Add or update a synced file, by path; its key."""
+        told = [*failures, *((*one, True) for one in remarks)]  # an item more tells a remark from a failure
         row = self._db.execute(
             "INSERT INTO source (path, name, stamp, hash, failure) VALUES (?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE "
             "SET stamp = excluded.stamp, hash = excluded.hash, failure = excluded.failure RETURNING key",
-            (path, name, stamp, digest, json.dumps(failures) if failures else None),
+            (path, name, stamp, digest, json.dumps(told) if told else None),
         ).fetchone()
         seal(self._db, "source", row[0])
         return int(row[0])

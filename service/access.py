@@ -20,10 +20,12 @@ from service.problems import problem
 from service.sessions import COOKIE, Sessions
 
 HEALTH = ("/livez", "/readyz")
-PAGES = ("/", "/document")
+PAGES = ("/", "/document", "/collection")
 _STATIC = "/web/"
 _READ_METHODS = ("GET", "HEAD")
-_READ_POSTS = ("/v1/search", "/v1/search/batch")  # they ask, in bodies
+MCP = "/mcp"
+_READ_POSTS = ("/v1/search", "/v1/search/batch", MCP)  # they ask, in bodies
+_FEEDBACK = "/v1/feedback"
 SESSION = "/v1/session"
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="passages"'}
 _ADVICE = "send a key as Authorization: Bearer KEY; whoever runs this server makes one: passages key add NAME"
@@ -81,7 +83,8 @@ class Guarded:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
-        if scope["type"] != "http":
+        # Who is let in already asks from within (service/mcp/http.py): nothing that comes over the network has such a state.
+        if scope["type"] != "http" or "caller" in scope.get("state", {}):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
@@ -210,11 +213,20 @@ def _check_scope(caller: Caller, method: str, path: str) -> None:
     key = caller.key
     if key is None or path == SESSION:
         return
-    reads = method in _READ_METHODS or (method == "POST" and path in _READ_POSTS)
-    if key.scope == "read" and not reads:
+    if key.scope == "read" and not _is_reading(method, path):
         raise Refusal(HTTPStatus.FORBIDDEN, f"the key {key.name} may only read: use one of scope write")
+    if key.origins and path.startswith(_FEEDBACK):
+        raise Refusal(HTTPStatus.FORBIDDEN, f"the key {key.name} is in pages that anybody opens: judge with another key")
     if key.origins and not path.startswith("/v1/"):
         raise Refusal(HTTPStatus.FORBIDDEN, f"the key {key.name} is for pages, which ask at /v1/: use another key here")
+
+
+def _is_reading(method: str, path: str) -> bool:
+    """What a key of scope read may do. Who asks may judge what is found, and take that back; what everybody else asked is in
+    the list of all, which is for who may write."""
+    if path == _FEEDBACK or path.startswith(f"{_FEEDBACK}/"):
+        return method == "POST" or (method == "DELETE" and path != _FEEDBACK)
+    return method in _READ_METHODS or (method == "POST" and path in _READ_POSTS)
 
 
 def _cookie(headers: Headers) -> str | None:

@@ -9,30 +9,26 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import unquote_to_bytes
 
-from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import FileResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
-from starlette.convertors import Convertor, register_url_convertor
 
 import indexer
-from indexer.documents import document_from_record
-from indexer.errors import UnreadableError
+from indexer.extraction import DEFAULT_LIMITS as DEFAULT_EXTRACTION
+from indexer.extraction import Limits as Extraction
 from indexer.ranking import calibration_of
 from indexer.records import Counts
 from indexer.runtimes import Kind
 from indexer.search import MAX_LIMIT, MAX_REACH
 from indexer.search import Query as Question
-from service import openapi, problems, session_routes
+from service import document_routes, event_routes, facet_routes, feedback_routes, openapi, problems, session_routes
 from service.access import Guarded
 from service.access_log import Logged, asked
 from service.admission import DEFAULT_LIMITS, Limits
 from service.contract import (
     BatchRequest,
     BatchResponse,
-    DocumentRequest,
-    DocumentResponse,
     ExplainResponse,
     PassageResponse,
     Problem,
@@ -42,8 +38,6 @@ from service.contract import (
     SearchResponse,
     SimilarResponse,
     StatusResponse,
-    StoredResponse,
-    document_response,
     explain_response,
     passage_response,
     similar_response,
@@ -51,28 +45,36 @@ from service.contract import (
 from service.door import Door
 from service.headers import Secured
 from service.limits import Bounded
+from service.mcp import http as mcp_endpoint
 from service.metrics import CONTENT_TYPE
 from service.problems import NotFoundError
+from service.routing import Headed, Served
 from service.service import Service
 
 WEB = Path(__file__).parent / "web"
-_REFUSALS = (400, 401, 403, 404, 413, 414, 415, 421, 422, 429, 431, 503, 507)
+_REFUSALS = (400, 401, 403, 404, 410, 413, 414, 415, 421, 422, 429, 431, 503, 507)
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     code: {"model": Problem, "content": {"application/problem+json": {}}} for code in _REFUSALS
 }
 
 
 def create_app(
-    index: Path, model: str, limits: Limits = DEFAULT_LIMITS, runtime: Kind = "auto", door: Door | None = None
+    index: Path,
+    model: str,
+    limits: Limits = DEFAULT_LIMITS,
+    runtime: Kind = "auto",
+    door: Door | None = None,
+    extraction: Extraction = DEFAULT_EXTRACTION,
 ) -> FastAPI:
     """The application over one index folder; it becomes ready in the background once it is started. Without a ``door`` no key
-    is needed, and it answers to loopback names only."""
-    service = Service(index, model, limits, runtime)
+    is needed, and it answers to loopback names only. Files that are sent are read within ``extraction``."""
+    service = Service(index, model, limits, runtime, extraction)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         service.start()
-        yield
+        async with endpoint.running():
+            yield
         service.close()
 
     # FastAPI's pages for /docs load scripts from elsewhere, which this product never does: /openapi.json remains.
@@ -80,6 +82,7 @@ def create_app(
         title="Passages", version=version("passages"), lifespan=lifespan, responses=_PROBLEMS, docs_url=None, redoc_url=None
     )
     app.state.service = service
+    app.router.route_class = Headed
     problems.install(app)
     door = door or Door()
     # The last that is added sees a request first.
@@ -87,46 +90,20 @@ def create_app(
     app.add_middleware(Guarded, policy=door.policy, refused=service.metrics.turned_away)
     app.add_middleware(Logged, lines=door.access_log, questions=door.log_questions)
     app.add_middleware(Secured)
-    for add in (_add_search, _add_documents, _add_health, _add_pages):
+    for add in (
+        _add_search,
+        document_routes.add,
+        event_routes.add,
+        facet_routes.add,
+        feedback_routes.add,
+        _add_health,
+        _add_pages,
+    ):
         add(app)
-    session_routes.add(app, door.policy)
+    session_routes.add(app, door)
+    endpoint = mcp_endpoint.add(app)
     openapi.declare_keys(app)
     return app
-
-
-async def _service(request: Request) -> Service:  # async: a plain function would be called in another thread
-    service: Service = request.app.state.service
-    return service
-
-
-class AnyConvertor(Convertor[str]):
-    """A path parameter of any characters: Starlette's own ``path`` ends at a line break."""
-
-    regex = r"(?s:.*)"
-
-    def convert(self, value: str) -> str:
-        """The value as it is."""
-        return value
-
-    def to_string(self, value: str) -> str:
-        """The value as it is."""
-        return value
-
-
-register_url_convertor("any", AnyConvertor())
-
-
-def _document_id(request: Request, document_id: str) -> str:
-    """The id of the route. What is not UTF-8 would arrive as the same question marks for different ids."""
-    try:
-        unquote_to_bytes(request.scope["raw_path"]).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UnreadableError("the document's id in the address is not UTF-8; percent-encode it as UTF-8") from error
-    return document_id
-
-
-DocumentId = Annotated[str, Depends(_document_id)]
-Served = Annotated[Service, Depends(_service)]
 
 
 def _add_search(app: FastAPI) -> None:
@@ -199,8 +176,9 @@ def _add_search(app: FastAPI) -> None:
 
 def _question(request: SearchRequest) -> Question:
     return Question(
-        request.question, request.limit, request.offset, request.filter, request.explain, request.min_score, request.group
-    )
+        request.question, request.limit, request.offset, request.filter, request.explain, request.min_score, request.group,
+        facets=request.facets or (),
+    )  # fmt: skip
 
 
 async def _answered(service: Service, question: Question) -> Response:
@@ -218,40 +196,6 @@ async def _all_answered(service: Service, questions: Sequence[Question]) -> Resp
         return b'{"answers":[' + b",".join(answers) + b"]}"
 
     return Response(await service.admission.run(work), media_type="application/json")
-
-
-def _add_documents(app: FastAPI) -> None:
-    @app.get("/v1/documents/{document_id:any}")
-    def document(document_id: DocumentId, service: Served) -> DocumentResponse:
-        """One document, whole."""
-        with service.collection.catalog.read() as snapshot:
-            found = snapshot.document(document_id)
-        if found is None:
-            raise _no_document(document_id)
-        return document_response(found)
-
-    @app.put("/v1/documents/{document_id:any}")
-    def put_document(document_id: DocumentId, request: DocumentRequest, service: Served) -> StoredResponse:
-        """Add or replace a document. It is found when the response is there."""
-        record = request.model_dump(exclude_unset=True)
-        if any(record.pop(name, document_id) != document_id for name in ("_id", "id")):
-            raise UnreadableError("the body has another id than the address; leave it out of the body")
-        stored = document_from_record(record | {"_id": document_id})
-        if record.get("date") is not None and stored.date is None:
-            raise UnreadableError(
-                'its "date" is no date; write it as 2022-05-11, 2022-05 or 2022, or keep it as metadata of another name'
-            )
-        with service.writing() as collection:
-            passages = indexer.put(collection, stored)
-            with collection.catalog.read() as snapshot:
-                return StoredResponse(id=stored.id, passages=passages, generation=snapshot.generation)
-
-    @app.delete("/v1/documents/{document_id:any}", status_code=204, response_class=Response)
-    def delete_document(document_id: DocumentId, service: Served) -> None:
-        """Delete a document. One that came from a file comes back when the file changes and is indexed again."""
-        with service.writing() as collection:
-            if not indexer.remove(collection, document_id):
-                raise _no_document(document_id)
 
 
 def _add_health(app: FastAPI) -> None:
@@ -288,6 +232,10 @@ def _add_pages(app: FastAPI) -> None:
     async def document_page() -> FileResponse:
         return FileResponse(WEB / "document.html")
 
+    @app.get("/collection", include_in_schema=False)
+    async def collection_page() -> FileResponse:
+        return FileResponse(WEB / "collection.html")
+
 
 def _status(service: Service) -> StatusResponse:
     counts, generation, exact, contract, runtime = Counts(0, 0, 0, 0), 0, True, None, None
@@ -303,6 +251,7 @@ def _status(service: Service) -> StatusResponse:
         detail=service.failure or damage,
         index=str(service.index),
         generation=generation,
+        last_commit=service.last_commit(),
         **counts._asdict(),
         exact=exact,
         recall=RecallResponse(**measured._asdict()) if (measured := service.recall.measured) else None,
@@ -313,7 +262,3 @@ def _status(service: Service) -> StatusResponse:
 
 def _no_passage(passage_id: str) -> NotFoundError:
     return NotFoundError(f"there is no passage {passage_id!r}: its text may have changed; search again")
-
-
-def _no_document(document_id: str) -> NotFoundError:
-    return NotFoundError(f"there is no document {document_id!r}; a result's document.id names one")

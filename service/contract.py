@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from indexer.documents import Document
 from indexer.explain import Explanation, Step
+from indexer.facets import HITS
 from indexer.models import ModelContract
+from indexer.ranking import Verdict
 from indexer.records import StoredPassage
 from indexer.search import MAX_LIMIT, MAX_QUESTION_CHARS, MAX_REACH, Answer, MatchedTerm, Result, page_of
 from indexer.sentences import Span
+from service.facet_contract import FacetResponse, facet_responses
 
 MAX_BATCH = 64  # questions a request
 _QUESTION = "Who will host the next ministerial meeting?"
@@ -43,11 +47,16 @@ class SearchRequest(Strict):
     filter: dict[str, JsonValue] = Field(
         default_factory=dict,
         examples=[{"date": {"gte": "2022-01-01"}, "author": ["Ned Price", "Office of the Spokesperson"]}],
-        description="field to value, list (or), or {gte, lte, gt, lt, exists, not}; every field must match",
+        description="field to value, list (or), or {gte, lte, gt, lt, prefix, exists, not}; every field must match",
     )
     explain: bool = Field(False, description="return each result's signals, terms and ranks, and the weights of the signals")
     min_score: float = Field(0.0, ge=0, le=1, description="leave out results whose score is below it")
     group: Literal["document"] | None = Field(None, description="only each document's best passage")
+    facets: list[str] | bool = Field(
+        False,
+        examples=[["source", "date", "author"]],
+        description=f"fields whose values are counted over the best {HITS} results; true: those worth offering",
+    )
 
 
 class Range(BaseModel):
@@ -102,6 +111,7 @@ class ResultResponse(PassageResponse):
     """A passage as an answer to a question."""
 
     score: float = Field(examples=[0.912345], description="the probability that the passage answers the question")
+    verdict: Verdict = Field(examples=["answered"], description="what the answer's would be if this were the best passage")
     evidence: Evidence | None = None
     matches: list[Range] = Field(default_factory=list, description="words and phrases of the question")
     also_in: list[str] = Field(default_factory=list, description="ids of other documents that hold the same text")
@@ -119,7 +129,7 @@ class SearchResponse(BaseModel):
     """Ranked passages."""
 
     question: str = Field(examples=[_QUESTION])
-    verdict: Literal["answered", "weak", "nothing", "uncalibrated"] = Field(
+    verdict: Verdict = Field(
         examples=["answered"], description="whether the collection answers; uncalibrated for a model that nobody has measured"
     )
     exact: bool = Field(description="whether the vector candidates are exactly the nearest")
@@ -128,6 +138,9 @@ class SearchResponse(BaseModel):
     results: list[ResultResponse]
     weights: dict[str, float] | None = Field(None, exclude_if=_is_none, description='on explain: of each signal, and "bias"')
     stages: dict[str, float] | None = Field(None, exclude_if=_is_none, description="on explain: milliseconds by stage")
+    facets: list[FacetResponse] | None = Field(
+        None, exclude_if=_is_none, description=f"if asked for: of the best {HITS} results, whatever page is shown"
+    )
 
 
 class BatchRequest(Strict):
@@ -182,6 +195,14 @@ class DocumentRequest(BaseModel):
     title: str | None = None
 
 
+class OriginalReference(BaseModel):
+    """The file that a document came from, at /v1/originals/{id}."""
+
+    name: str = Field(examples=["report.pdf"])
+    bytes: int
+    shown: bool = Field(description="whether browsers show it; others save it")
+
+
 class DocumentResponse(BaseModel):
     """A whole document. ``headings`` are [start, end, level], ``pages`` where each page begins."""
 
@@ -194,6 +215,7 @@ class DocumentResponse(BaseModel):
     text: str
     pages: list[int]
     headings: list[tuple[int, int, int]]
+    original: OriginalReference | None = Field(None, description="null if it is not there, or not as it was indexed")
 
 
 class StoredResponse(BaseModel):
@@ -228,10 +250,11 @@ class StatusResponse(BaseModel):
     detail: str | None = Field(None, description="why it is not ready")
     index: str
     generation: int
+    last_commit: datetime | None = Field(None, description="when the index was changed last; null if that is not known")
     documents: int
     passages: int
     characters: int
-    failures: int = Field(description="files, or records of files, that could not be read")
+    failures: int = Field(description="files, or records of files, that could not be read: see /v1/failures")
     exact: bool
     recall: RecallResponse | None = Field(None, description="null where the search is exact, or nothing was repeated yet")
     runtime: RuntimeResponse | None = Field(None, description="null until it is loaded")
@@ -258,6 +281,7 @@ def search_response(answer: Answer) -> SearchResponse:
         results=[_result(one) for one in answer.results],
         weights=dict(answer.weights) if answer.weights is not None else None,
         stages={name: round(took, 3) for name, took in answer.stages.items()} if answer.weights is not None else None,
+        facets=facet_responses(answer.facets) if answer.facets is not None else None,
     )
 
 
@@ -286,8 +310,8 @@ def passage_response(passage: StoredPassage) -> PassageResponse:
     return PassageResponse(**_passage(passage))
 
 
-def document_response(document: Document) -> DocumentResponse:
-    """A document as it is sent."""
+def document_response(document: Document, original: OriginalReference | None) -> DocumentResponse:
+    """A document as it is sent, with the file that it came from."""
     return DocumentResponse(
         id=document.id,
         title=document.title,
@@ -298,6 +322,7 @@ def document_response(document: Document) -> DocumentResponse:
         text=document.text,
         pages=list(document.pages),
         headings=[(heading.start, heading.end, heading.level) for heading in document.headings],
+        original=original,
     )
 
 
@@ -306,6 +331,7 @@ def _result(result: Result) -> ResultResponse:
     return ResultResponse(
         **_passage(result.passage),
         score=result.score,
+        verdict=result.verdict,
         evidence=_evidence(result.evidence, text) if result.evidence else None,
         matches=[Range(start=span.start, end=span.end) for span in result.matches],
         also_in=_other_documents(result),

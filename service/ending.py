@@ -62,7 +62,9 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """uvicorn's own, bounded: it would cancel what takes too long, and then wait for the threads that do it."""
+        """uvicorn's own, bounded: it would cancel what takes too long, and then wait for the threads that do it. Who listens to
+        events would do so for ever, and is let go first."""
+        self._service.events.end()
         try:
             async with asyncio.timeout(self._grace_s):
                 await super().shutdown(sockets)

@@ -40,7 +40,9 @@ class Secured:
 
         async def secured(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = [*message.get("headers", ()), *_ALWAYS]
+                own = [*message.get("headers", ())]
+                named = {name for name, _ in own}  # a route that says another policy has its reason
+                headers = [*own, *(one for one in _ALWAYS if one[0] not in named)]
                 if all(name != b"cache-control" for name, _ in headers):
                     # Pages: ask again, so that an upgrade never mixes old and new modules. Answers: leave nothing on disks.
                     is_page = not scope["path"].startswith("/v1/")

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from service.options import IndexOption, JsonOption
+from service.terminal import print_record
+
 if TYPE_CHECKING:
     from service.keys import KeyFile
     from service.settings import Settings
 
 app = typer.Typer(help="API keys: who may ask and change this collection over HTTP.", no_args_is_help=True)
-
-IndexOption = Annotated[Path | None, typer.Option("--index", help="The index folder (PASSAGES_INDEX).", show_default="index")]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for programs.")]
 
 
 class Allowed(StrEnum):
@@ -37,7 +37,7 @@ def add(
     """Make a key. It is shown this once; a server that runs takes it at once."""
     secret = _file(index).add(name, scope.value, origin or ())
     words = f"{secret}\nThis is the key {name}, shown this once: only its hash is kept. Send it as Authorization: Bearer KEY"
-    _print({"name": name, "scope": scope.value, "origins": origin or [], "key": secret}, as_json, words)
+    print_record({"name": name, "scope": scope.value, "origins": origin or [], "key": secret}, as_json, words)
 
 
 @app.command("list", epilog="Example: passages key list --json")
@@ -46,7 +46,7 @@ def list_keys(index: IndexOption = None, as_json: JsonOption = False) -> None:
     keys = _file(index).current()
     shown = [{name: value for name, value in asdict(key).items() if name != "sha256"} for key in keys]
     lines = [" ".join([key.name, key.scope, key.created or "", *key.origins]) for key in keys]
-    _print({"keys": shown}, as_json, "\n".join(lines) or "there is no key; make one: passages key add NAME")
+    print_record({"keys": shown}, as_json, "\n".join(lines) or "there is no key; make one: passages key add NAME")
 
 
 @app.command(epilog="Example: passages key revoke website")
@@ -55,7 +55,7 @@ def revoke(
 ) -> None:
     """Delete a key. It, and every session that began with it, is refused from the next request on."""
     _file(index).revoke(name)
-    _print({"revoked": name}, as_json, f"the key {name} is revoked")
+    print_record({"revoked": name}, as_json, f"the key {name} is revoked")
 
 
 def _file(index: Path | None) -> KeyFile:
@@ -66,9 +66,3 @@ def _file(index: Path | None) -> KeyFile:
     if settings.api_keys is not None or settings.api_keys_file is not None:
         raise KeysError("keys come from PASSAGES_API_KEYS or PASSAGES_API_KEYS_FILE here: change them there")
     return KeyFile(settings.index)
-
-
-def _print(record: dict[str, object], as_json: bool, words: str) -> None:
-    import json
-
-    print(json.dumps(record, indent=2) if as_json else words)

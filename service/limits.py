@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.problems import problem
 
+FILES = "/v1/documents"  # where multipart/form-data may be sent
 MAX_URL_BYTES = 49_152  # a question of 4,000 characters by URL, each four bytes percent-encoded, and no more
 MAX_HEADERS = 100
 MAX_HEAD_BYTES = 65_536  # the URL and all headers
@@ -41,7 +42,8 @@ class Rate:
 
 class Bounded:
     """Refuses what is too large: address, headers, body (also one that does not say its length), and bodies that are no JSON,
-    which any website could make a visitor's browser send."""
+    which any website could make a visitor's browser send. Files are sent to one route alone; that it is no website which sends
+    them is seen by Origin (``access.py``)."""
 
     def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
         self._app, self._max_body = app, max_body_bytes
@@ -65,9 +67,10 @@ class Bounded:
             return None
         if length.isdigit() and int(length) > self._max_body:
             return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, self._too_large()
-        if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":
-            return HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body is not said to be JSON; send content-type: application/json"
-        return None
+        kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        if kind == b"application/json" or (kind == b"multipart/form-data" and scope["path"] == FILES):
+            return None
+        return HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body is not said to be JSON; send content-type: application/json"
 
     def _counted(self, receive: Receive) -> Receive:
         total = 0

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from service.options import IndexOption, JsonOption, ModelOption
+from service.terminal import print_record
+
 if TYPE_CHECKING:
     from indexer.doctor import Finding
-
-IndexOption = Annotated[Path | None, typer.Option("--index", help="The index folder (PASSAGES_INDEX).", show_default="index")]
-ModelOption = Annotated[
-    str | None, typer.Option("--model", help="A model's folder, or its name in the local cache (PASSAGES_MODEL).")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for programs.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -43,12 +39,13 @@ def backup(
         "file": str(made.file),
         "generation": made.generation,
         **made.counts._asdict(),
+        "judgements": made.judgements,
         "size": made.size,
         "sha256": made.sha256,
     }
     counts = f"{made.counts.documents:,} documents, {made.counts.passages:,} passages"
     words = f"{file}: {counts}, {made.size:,} bytes, read and found right"
-    _print(record, as_json, words)
+    print_record(record, as_json, words)
 
 
 def restore(
@@ -63,7 +60,7 @@ def restore(
 
     done = bring_back(file, folder, force=force)
     record = {
-        "index": str(folder), "generation": done.generation, **done.counts._asdict(),
+        "index": str(folder), "generation": done.generation, **done.counts._asdict(), "judgements": done.judgements,
         "aside": str(done.aside) if done.aside else None,
     }  # fmt: skip
     lines = [f"{folder}: {done.counts.documents:,} documents, {done.counts.passages:,} passages"]
@@ -71,7 +68,7 @@ def restore(
         lines.append(f"the damaged catalog that was there is {done.aside}; delete it when nothing of it is needed")
     if not (folder / "keys.json").exists():
         lines.append("keys are in no backup, and this index has none: passages key add makes one (docs/security.md)")
-    _print(record, as_json, "\n".join(lines))
+    print_record(record, as_json, "\n".join(lines))
 
 
 def doctor(index: IndexOption = None, model: ModelOption = None, as_json: JsonOption = False) -> None:
@@ -84,7 +81,7 @@ def doctor(index: IndexOption = None, model: ModelOption = None, as_json: JsonOp
     found = list(examine(settings.index, settings.model))
     healthy = all(one.severity != "error" for one in found)
     record = {"index": str(settings.index), "healthy": healthy, "checks": [one._asdict() for one in found]}
-    _print(record, as_json, "\n".join(_line(one) for one in found))
+    print_record(record, as_json, "\n".join(_line(one) for one in found))
     if not healthy:
         raise typer.Exit(1)
 
@@ -100,7 +97,7 @@ def rebuild(index: IndexOption = None, as_json: JsonOption = False) -> None:
         with collection.catalog.read() as snapshot:
             vectors, words = snapshot.covered()
             record = {"index": str(folder), "generation": snapshot.generation, "vectors": vectors, "words": words}
-    _print(record, as_json, f"{folder}: what is derived from its {words:,} passages was made anew")
+    print_record(record, as_json, f"{folder}: what is derived from its {words:,} passages was made anew")
 
 
 def _folder(index: Path | None) -> Path:
@@ -111,7 +108,3 @@ def _folder(index: Path | None) -> Path:
 
 def _line(one: Finding) -> str:
     return f"{one.severity:8}{one.name}: {one.message}" + (f"\n        mend it: {one.mend}" if one.mend else "")
-
-
-def _print(record: dict[str, Any], as_json: bool, words: str) -> None:
-    print(json.dumps(record, indent=2, ensure_ascii=False) if as_json else words)

@@ -13,8 +13,10 @@ from indexer.candidates import DeadlineError
 from indexer.encoder import TooLongError
 from indexer.errors import PassagesError, UnreadableError
 from indexer.filters import FilterError
+from indexer.judgements import JudgementsError
 from indexer.lock import LockedError
 from indexer.models import ModelError
+from indexer.original import GoneError
 from indexer.question import QuestionError
 from indexer.schema import CatalogError, FullError
 from service.admission import BusyError
@@ -40,12 +42,14 @@ _STATUS: list[tuple[type[PassagesError], HTTPStatus]] = [
     (FilterError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (UnreadableError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (NotFoundError, HTTPStatus.NOT_FOUND),
+    (GoneError, HTTPStatus.GONE),
     (NotReadyError, HTTPStatus.SERVICE_UNAVAILABLE),
     (BusyError, HTTPStatus.SERVICE_UNAVAILABLE),
     (SearcherError, HTTPStatus.SERVICE_UNAVAILABLE),
     (DeadlineError, HTTPStatus.SERVICE_UNAVAILABLE),
     (StartError, HTTPStatus.SERVICE_UNAVAILABLE),
     (LockedError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (JudgementsError, HTTPStatus.SERVICE_UNAVAILABLE),
     (ModelError, HTTPStatus.SERVICE_UNAVAILABLE),
     (FullError, HTTPStatus.INSUFFICIENT_STORAGE),
     (CatalogError, HTTPStatus.SERVICE_UNAVAILABLE),

@@ -10,6 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from indexer.errors import PassagesError
+from indexer.extraction import DEFAULT_LIMITS as DEFAULT_EXTRACTION
 from service import access_log, logs
 from service.admission import Limits
 from service.app import create_app
@@ -48,7 +49,8 @@ def run(settings: Settings) -> None:
 
 def _app(settings: Settings, door: Door) -> FastAPI:
     limits = Limits(queue=settings.queue, deadline_s=settings.deadline_ms / 1000, processes=settings.processes)
-    return create_app(settings.index, settings.model, limits, settings.runtime, door)
+    extraction = DEFAULT_EXTRACTION._replace(seconds=settings.extraction_timeout_s, file=settings.file_mb << 20)
+    return create_app(settings.index, settings.model, limits, settings.runtime, door, extraction)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -6,27 +6,33 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 import indexer
+from indexer import sync
 from indexer.collection import Collection
 from indexer.errors import PassagesError
+from indexer.extraction import DEFAULT_LIMITS as DEFAULT_EXTRACTION
+from indexer.extraction import Limits as Extraction
 from indexer.lock import LockedError
 from indexer.reading import Encoding
 from indexer.runtimes import Kind
 from indexer.schema import DamagedError
 from indexer.search import Query, all_encoded, encoded
-from indexer.sync import Sync
+from indexer.witness import Witness
 from service.admission import DEFAULT_LIMITS, Admission, Limits
+from service.events import Commit, Events, Progress, State
 from service.metrics import Metrics
 from service.problems import NotReadyError, StartError
 from service.recall import LiveRecall
 from service.rendering import Rendered
 from service.searchers import Searchers
 from service.upkeep import Scrub, Upkeep
+from service.uploads import sweep
 
 log = logging.getLogger(__name__)
 MAX_WRITERS = 4  # requests that write or wait for their turn
@@ -36,8 +42,16 @@ SEEDS = Path(indexer.__file__).resolve().parent.parent / "seeds"
 class Service:
     """Starts at once; ``ready`` is set when questions can be answered. ``failure`` says why it never will be."""
 
-    def __init__(self, index: Path, model: str, limits: Limits = DEFAULT_LIMITS, runtime: Kind = "auto") -> None:
-        self.index, self._model, self._runtime = index, model, runtime
+    def __init__(
+        self,
+        index: Path,
+        model: str,
+        limits: Limits = DEFAULT_LIMITS,
+        runtime: Kind = "auto",
+        extraction: Extraction = DEFAULT_EXTRACTION,
+    ) -> None:
+        self.index, self._model, self._runtime, self.extraction = index, model, runtime, extraction
+        self.events = Events(self._commit)
         self.admission, self.metrics, self._processes = Admission(limits), Metrics(), min(limits.processes, limits.threads)
         self._searchers: Searchers | None = None
         self._closed = False
@@ -90,6 +104,11 @@ class Service:
                 return str(error)
         return None
 
+    def last_commit(self) -> datetime | None:
+        """When the index was changed last, by whomever; None if that is not known."""
+        seen = Witness(self.index).seen_at()
+        return None if seen is None else datetime.fromtimestamp(int(seen), UTC)
+
     @contextmanager
     def writing(self) -> Iterator[Collection]:
         """The collection, for a write. Raises :class:`LockedError` at once if many wait already: they hold the threads
@@ -127,6 +146,7 @@ class Service:
     def close(self) -> None:
         """Let go of the index."""
         self._closed = True
+        self.events.end()
         self.recall.stop()
         self.upkeep.stop()
         self.scrub.stop()
@@ -143,6 +163,12 @@ class Service:
         watch("recall_at_10_low", "The low end of its 95 % interval.", lambda: self._recall("low"))
         watch("recall_at_10_high", "The high end of its 95 % interval.", lambda: self._recall("high"))
 
+    def _commit(self) -> Commit | None:
+        if self._collection is None:
+            return None
+        with self._collection.catalog.read() as snapshot:
+            return Commit(snapshot.generation, *snapshot.sizes())
+
     def _renew(self) -> None:
         self.searchers.renew()
 
@@ -156,7 +182,8 @@ class Service:
             )
             self._searchers = Searchers(self._collection, self._processes)
             self._searchers.start()
-            _seed(self._collection)
+            sweep(self.index)
+            _seed(self._collection, self.events.progress)
             self._collection.encoder.warm()
             self._searchers.wait()
             query = Query("is everything loaded?", limit=1)  # so that no user's question pays for it
@@ -185,14 +212,20 @@ def _until(query: Query) -> float | None:
     return None if query.timeout_s is None else time.monotonic() + query.timeout_s
 
 
-def _seed(collection: Collection) -> None:
+def _seed(collection: Collection, tell: Callable[[Progress], None]) -> None:
     """Give an empty index something to search: the documents of seeds/, which a container's image leaves out."""
     if not SEEDS.is_dir():
         return
+
+    def report(how: sync.Progress, state: State = "indexing") -> None:
+        tell(Progress("seeds", SEEDS.name, how.done_bytes, how.total_bytes, state))
+
     with collection.catalog.read() as snapshot:
         if snapshot.generation > 0:  # also an index that was emptied on purpose stays empty
             return
     try:
-        Sync(collection).run([SEEDS])
+        seeding = sync.Sync(collection, report)
+        seeding.run([SEEDS])
+        report(seeding.progress, "done")
     except LockedError:  # an indexer has just begun to fill it
         log.info("another process is indexing; not indexing seeds/")

@@ -1,18 +1,44 @@
-"""``/v1/session``: the page gives the key once and has a cookie from then on."""
+"""``/v1/session``: the page gives the key once and has a cookie from then on; and what the one who asks may do."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
+from pydantic import BaseModel, Field
 
-from service.access import SESSION, Caller, Policy
+from indexer.formats import FORMATS, JSON_LINES
+from service.access import SESSION, Caller
+from service.door import Door
+from service.keys import Scope
 from service.problems import problem
 from service.sessions import COOKIE, LIFETIME_S
 
 
-def add(app: FastAPI, policy: Policy) -> None:
+class SessionResponse(BaseModel):
+    """What the one who asks may do."""
+
+    scope: Scope = Field(description="whether only to ask, or to store and delete too")
+    key: str | None = Field(description="the name of the key; null where none is needed")
+    max_body_bytes: int = Field(description="the largest body of a request")
+    formats: list[str] = Field(description="suffixes of the files that are read", examples=[[".md", ".pdf"]])
+
+
+def add(app: FastAPI, door: Door) -> None:
     """Add the routes to ``app``."""
+    policy = door.policy
+
+    @app.get(SESSION)
+    async def session(request: Request) -> SessionResponse:
+        """What the one who asks may do, by key, session or, where no key is needed, without."""
+        caller: Caller = request.state.caller
+        key = caller.key
+        return SessionResponse(
+            scope=key.scope if key else "write",
+            key=key.name if key else None,
+            max_body_bytes=door.max_body_bytes,
+            formats=sorted({*FORMATS, *JSON_LINES}),
+        )
 
     @app.post(SESSION, status_code=HTTPStatus.NO_CONTENT, response_class=Response)
     async def begin_session(request: Request) -> Response:

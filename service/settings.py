@@ -58,6 +58,8 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="what standard error tells")
     extraction_timeout_s: float = Field(60.0, gt=0, description="seconds that reading one file may take, by the clock")
     file_mb: int = Field(200, ge=1, description="the largest file that is read, in MiB; a larger one is reported")
+    url: str | None = Field(None, description="for `passages mcp`: a server to ask, instead of opening an index")
+    key: SecretStr | None = Field(None, description="for `passages mcp`: the key that it sends to that server")
     data: Path = Field(Path("../shared/data"), description="judged question sets, for tests and measurements only")
 
     @classmethod

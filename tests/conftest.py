@@ -7,12 +7,14 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from indexer.collection import Collection
 from indexer.encoder import Encoder
 from tests.blocked import sitecustomize
+from tests.servers import serving
 
 NOBODY = 65534
 # Child processes run it at their start; this process by the import above.
@@ -30,6 +32,23 @@ def collection(tmp_path: Path, encoder: Encoder) -> Iterator[Collection]:
     """An empty collection."""
     with Collection(tmp_path / "index", create=True, encoder=encoder) as collection:
         yield collection
+
+
+class Keyed(NamedTuple):
+    """A server that demands a key: where it is, and a key of each scope."""
+
+    url: str
+    read: str
+    write: str
+
+
+@pytest.fixture(scope="session")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
+    """One server over seeds/, which may not be ready yet; what a test stores in it, other tests find too."""
+    read, write = "read-" + 32 * "r", "write-" + 32 * "w"
+    env = {"PASSAGES_REQUIRE_KEY": "true", "PASSAGES_API_KEYS": f"reader read {read}; writer write {write}"}
+    with serving(tmp_path_factory.mktemp("keyed") / "index", env=env, ready=False) as server:
+        yield Keyed(f"http://127.0.0.1:{server.port}", read, write)
 
 
 @pytest.fixture

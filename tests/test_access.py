@@ -27,10 +27,12 @@ ROUTES = [
     ("GET", "/v1/status"), ("GET", "/v1/search?q=x"), ("POST", "/v1/search"), ("POST", "/v1/search/batch"),
     ("GET", "/v1/explain"), ("GET", "/v1/passages/x"), ("GET", "/v1/passages/x/similar"), ("GET", "/v1/documents/x"),
     ("PUT", "/v1/documents/x"), ("DELETE", "/v1/documents/x"), ("GET", "/metrics"), ("GET", "/openapi.json"),
-    ("GET", "/v1/none"), ("GET", "/none"), ("OPTIONS", "/v1/search"), ("POST", "/v1/session"), ("GET", "/webx"),
+    ("GET", "/v1/documents"), ("POST", "/v1/documents"), ("GET", "/v1/originals/x"), ("GET", "/v1/failures"),
+    ("GET", "/v1/events"), ("GET", "/v1/session"), ("GET", "/v1/none"),
+    ("GET", "/none"), ("OPTIONS", "/v1/search"), ("POST", "/v1/session"), ("GET", "/webx"),
     ("GET", "//web/x"), ("GET", "/livez/"),
 ]  # fmt: skip
-PUBLIC = ["/livez", "/", "/document", "/web/search.js", "/web/style.css"]
+PUBLIC = ["/livez", "/", "/document", "/collection", "/web/search.js", "/web/style.css"]
 
 
 def client_of(folder: Path, door: Door, address: str = ADDRESS, **options: Any) -> TestClient:
@@ -92,10 +94,27 @@ def test_a_read_key_asks_and_a_write_key_also_writes(guarded: Guarded) -> None:
     asks = [("GET", "/v1/status", 200), ("POST", "/v1/search", 503), ("GET", "/v1/search?q=x", 503), ("GET", "/metrics", 200)]
     for method, path, status in asks:
         assert guarded.status(method, path, guarded.read) == guarded.status(method, path, guarded.write) == status
-    for method, refused, passed in (("PUT", 403, 422), ("DELETE", 403, 503)):
-        assert guarded.status(method, "/v1/documents/x", guarded.read) == refused
-        assert guarded.status(method, "/v1/documents/x", guarded.write) == passed
+    for method, path, passed in (("PUT", "/x", 422), ("DELETE", "/x", 503), ("POST", "", 503)):
+        assert guarded.status(method, f"/v1/documents{path}", guarded.read) == 403
+        assert guarded.status(method, f"/v1/documents{path}", guarded.write) == passed
+    for path in ("/v1/documents", "/v1/originals/x", "/v1/failures"):  # whoever may read a text may have its file
+        assert guarded.status("GET", path, guarded.read) == 503
     assert guarded.status("POST", "/v1/none", guarded.read) == 403  # what may come to write is not open by default
+
+
+def test_each_is_told_what_its_key_may_do(guarded: Guarded) -> None:
+    for name, key, scope in (("reader", guarded.read, "read"), ("writer", guarded.write, "write")):
+        said = guarded.client.get("/v1/session", headers={"authorization": f"Bearer {key}"}).json()
+        assert (said["key"], said["scope"]) == (name, scope)
+
+
+def test_a_page_of_another_site_sends_no_files(tmp_path: Path) -> None:
+    """A form of any site may send files without asking first, so Origin decides."""
+    client = client_of(tmp_path, Door())
+    for headers in ({"origin": SITE}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}):
+        refused = client.post("/v1/documents", files={"file": ("a.txt", b"x")}, headers=headers)
+        assert "a page of another site asks" in detail(refused, 403)
+    assert client.post("/v1/documents", files={"file": ("a.txt", b"x")}).status_code == 503
 
 
 def test_a_revoked_key_is_refused_at_once_and_so_is_its_session(guarded: Guarded) -> None:

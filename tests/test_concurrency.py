@@ -287,8 +287,8 @@ def test_a_second_indexer_says_who_holds_the_lock_and_one_that_was_killed_holds_
     files, index = tmp_path / "files", tmp_path / "index"
     files.mkdir()
     (files / "a.txt").write_text("The bridge of Arlen was built by a guild of masons.")
-    command = [sys.executable, "-c", "import service.cli as cli; cli._LOCK_S = 0.3; cli.main()", "index", str(files)]
-    command += ["--index", str(index)]
+    impatient = "from service import cli, index_command; index_command.LOCK_S = 0.3; cli.main()"
+    command = [sys.executable, "-c", impatient, "index", str(files), "--index", str(index)]
     index.mkdir()
     with subprocess.Popen([sys.executable, "-c", HOLDER, index], stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None

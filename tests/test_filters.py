@@ -103,6 +103,16 @@ def books(catalog: Catalog) -> Catalog:
         ({"draft": False}, "b"),
         ({"draft": 1}, ""),
         ({"tags": True}, "d"),
+        # prefix: of strings, verbatim
+        ({"date": {"prefix": "2022"}}, "bd"),
+        ({"title": {"prefix": "Al"}}, "a"),
+        ({"title": {"prefix": "al"}}, ""),
+        ({"title": {"prefix": "_lpha"}}, ""),
+        ({"title": {"prefix": ""}}, "abcd"),
+        ({"tags": {"prefix": "is"}}, "ab"),
+        ({"tags": {"prefix": "1"}}, ""),
+        ({"pages": {"prefix": "1"}}, "d"),
+        ({"tags": {"not": {"prefix": "i"}}}, "cd"),
         # exists: null is absent, also for a column
         ({"by": {"exists": True}}, "ac"),
         ({"by": {"exists": False}}, "bd"),
@@ -125,9 +135,14 @@ def test_a_filter_finds_what_its_operator_says(books: Catalog, where: dict[str, 
 @pytest.mark.parametrize(
     ("where", "message"),
     [
-        ({"date": {"since": "2022"}}, r"'date' has an unknown operator 'since'; known are gte, lte, gt, lt, exists, not"),
+        (
+            {"date": {"since": "2022"}},
+            r"'date' has an unknown operator 'since'; known are gte, lte, gt, lt, prefix, exists, not",
+        ),
         ({"date": {}}, r"'date' is empty; give a value, a list, or one of gte"),
         ({"date": {"exists": 1}}, r"exists takes true or false"),
+        ({"date": {"prefix": 2022}}, r"prefix takes a string"),
+        ({"tags": {"prefix": "\ud800"}}, r"'tags' holds half of a surrogate pair"),
         ({"date": None}, r"for absence use exists"),
         ({"tags": ["a", None]}, r"for absence use exists"),
         ({"tags": [["a"]]}, r"compare with a string, a number or a boolean"),
@@ -173,6 +188,7 @@ def test_names_and_values_are_only_data(books: Catalog, text: str) -> None:
     put(books, Document("h", "", "text", metadata={text: text}))
     assert found(books, {text: text}) == "h"
     assert found(books, {text: {"exists": True}}) == "h"
+    assert found(books, {text: {"prefix": text}}) == "h"
     assert found(books, {}) == "abcdh"
 
 

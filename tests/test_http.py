@@ -360,7 +360,8 @@ def test_the_contract_has_examples_and_names_every_route(client: TestClient) -> 
     api = client.get("/openapi.json").json()
     assert set(api["paths"]) == {
         "/v1/search", "/v1/search/batch", "/v1/explain", "/v1/passages/{passage_id}", "/v1/passages/{passage_id}/similar",
-        "/metrics", "/v1/documents/{document_id}", "/v1/status", "/livez", "/readyz", "/v1/session",
+        "/v1/facets", "/metrics", "/v1/documents", "/v1/documents/{document_id}", "/v1/originals/{document_id}", "/v1/failures",
+        "/v1/events", "/v1/status", "/livez", "/readyz", "/v1/session",
     }  # fmt: skip
     assert api["components"]["schemas"]["SearchRequest"]["properties"]["question"]["examples"]
 

@@ -203,6 +203,31 @@ def test_what_was_asked_is_in_no_log_no_metric_and_no_file(server: Server) -> No
     assert _holding(cache_folder(), MARKER) == []
 
 
+@pytest.mark.parametrize("version", ["2025-06-18", "2026-07-28", MARKER])
+def test_what_a_model_asks_over_mcp_is_in_no_log_either(server: Server, version: str) -> None:
+    calls: list[dict[str, Any]] = [
+        {"name": "search", "arguments": {"question": MARKER}},
+        {"name": "search", "arguments": {"question": f"faulty {MARKER}"}},
+        {"name": "search", "arguments": {"question": f"before:{MARKER}"}},
+        {"name": "search", "arguments": {"question": [MARKER]}},
+        {"name": "list_sources", "arguments": {"match": MARKER}},
+        {"name": MARKER, "arguments": {}},
+        {"name": "search", "arguments": MARKER},
+    ]
+    bodies = [{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": one} for one in calls]
+    bodies += [{"jsonrpc": "2.0", "id": MARKER, "method": MARKER}, {"jsonrpc": "2.0", "method": MARKER}, {MARKER: MARKER}]
+    headers = {
+        "accept": "application/json, text/event-stream", "content-type": "application/json", "mcp-protocol-version": version,
+    }  # fmt: skip
+    with server.client() as client:
+        for content in [*map(json.dumps, bodies), f'{{"{MARKER}']:
+            assert client.post("/mcp", content=content, headers=headers).status_code in (200, 202, 400, 404)
+        assert MARKER not in client.get("/metrics").text
+    assert MARKER not in server.said()
+    assert "POST /mcp 200" in server.said() or version == MARKER
+    assert _holding(server.folder, MARKER) == []
+
+
 def _holding(folder: Path, word: str) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and word.encode() in path.read_bytes()]
 

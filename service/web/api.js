@@ -12,9 +12,9 @@ export class Problem extends Error {
   }
 }
 
-/** Questions go by POST, so that they stay out of the logs of whatever stands in between. */
-export function ask(question, { offset, limit }, signal) {
-  const body = JSON.stringify({ question, offset, limit });
+/** Questions go by POST, so that they stay out of the logs of whatever stands in between. `more` is the rest of the request. */
+export function ask(question, more, signal) {
+  const body = JSON.stringify({ question, ...more });
   return call("/v1/search", { method: "POST", headers: { "Content-Type": "application/json" }, body, signal });
 }
 
@@ -24,6 +24,10 @@ export function getDocument(id) {
 
 export function getPassage(id) {
   return call(`/v1/passages/${encodeURIComponent(id)}`);
+}
+
+export function getSimilar(id, limit) {
+  return call(`/v1/passages/${encodeURIComponent(id)}/similar?limit=${limit}`);
 }
 
 /** What `request` gives; if the service is still starting, `waiting` is told why and the request is made again. */
@@ -51,10 +55,12 @@ export async function whenStarted(signal, starting = () => {}) {
   }
 }
 
-async function call(path, options, isSecond = false) {
+/** What the server answers, parsed; null where it answers without a body. Throws `Problem`. */
+export async function call(path, options, isSecond = false) {
   const response = await fetch(path, options).catch(unreachable);
   if (response.status === 401 && !isSecond && (await gainSession())) return call(path, options, true);
   if (response.status === 401) throw new Problem("this collection needs a key; ask again to enter it", 401);
+  if (response.status === 204) return null;
   const body = await response.json().catch(() => null);
   if (response.ok && body !== null) return body;
   throw new Problem(body?.detail ?? `the server answered ${response.status}; its log may say why`, response.status);

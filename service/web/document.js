@@ -1,15 +1,24 @@
-/** The document page: the whole text, with the passage marked where it stands. */
+/** The document page: the whole text, with the passages that answer marked where they stand, the one that was opened first. */
 
-import { getDocument, getPassage, whenReady } from "./api.js";
+import { ask, getDocument, getPassage, whenReady } from "./api.js";
+import { originalAddress } from "./documents.js";
 import { OPENED, dateOf, element, isPlainKey, nameOf, webLink } from "./dom.js";
+import { partsOf } from "./fulltext.js";
 import { offerToForget } from "./key.js";
-import { blocksOf, marked, pageOf, unitsIn } from "./text.js";
+import { showOutline } from "./outline.js";
+import { pageOf } from "./text.js";
 
 const MOVED = "This passage has changed since it was found. What now stands in its place is marked.";
 const DELETED = (id) => `“${id}” is not in this collection: it was deleted, or has another name now. Ask again to see what is.`;
 const GONE = "This passage has changed since it was found, and nothing stands in its place.";
+const MOST = 100; // the contract's most results at once
+const UNITS = ["bytes", "kB", "MB", "GB"];
 
 class DocumentPage extends HTMLElement {
+  #whole = null;
+  #found = []; // passages in reading order
+  #at = -1; // which of them is shown
+
   connectedCallback() {
     const asked = new URLSearchParams(location.search);
     const back = this.querySelector(".back");
@@ -18,9 +27,9 @@ class DocumentPage extends HTMLElement {
       back.textContent = "Back to the results";
     }
     back.addEventListener("click", (event) => this.#return(event));
-    addEventListener("keydown", (event) => {
-      if (event.key === "Escape" && isPlainKey(event)) back.click();
-    });
+    this.querySelector(".previous").addEventListener("click", () => this.#step(-1));
+    this.querySelector(".next").addEventListener("click", () => this.#step(1));
+    addEventListener("keydown", (event) => this.#key(event));
     noteArrival();
     this.#open(asked);
   }
@@ -29,7 +38,7 @@ class DocumentPage extends HTMLElement {
     this.#say("Opening…");
     try {
       const { whole, range, note } = await whenReady(() => load(asked), (why) => this.#say(`Waiting: ${why}`));
-      this.#show(whole, range);
+      this.#show(whole, range, await answering(asked.get("q"), whole));
       this.#say(note);
     } catch (problem) {
       // The service's own words for what is absent are for programs.
@@ -39,16 +48,59 @@ class DocumentPage extends HTMLElement {
     }
   }
 
-  #show(whole, range) {
+  #show(whole, range, answers) {
+    this.#whole = whole;
+    this.#found = withRange(answers, range);
     document.title = `${nameOf(whole)} – Passages`;
     this.querySelector("h1").textContent = nameOf(whole);
-    this.querySelector(".facts").replaceChildren(...factsOf(whole, range));
-    this.querySelector(".text").replaceChildren(...textOf(whole, range));
+    const text = this.querySelector(".text");
+    text.replaceChildren(...partsOf(whole, this.#found));
+    showOutline(this.querySelector(".outline"), text);
+    this.querySelector(".steps").hidden = this.#found.length < 2;
     this.querySelector("article").hidden = false;
-    const passage = this.querySelector("mark");
-    passage?.setAttribute("tabindex", "-1"); // so that a screen reader begins to read here
-    passage?.focus({ preventScroll: true });
-    passage?.scrollIntoView({ block: passage.offsetHeight < innerHeight / 2 ? "center" : "start" });
+    this.#goTo(range ? this.#found.findIndex(({ start }) => start === range.start) : -1);
+  }
+
+  /** Shows the passage at a place among those found; -1 is none. */
+  #goTo(at) {
+    this.#at = at;
+    const passage = this.#found[at] ?? null;
+    const page = passage && pageOf(this.#whole.pages, passage.start);
+    this.querySelector(".facts").replaceChildren(...factsOf(this.#whole, page));
+    this.#offerOriginal(page);
+    this.querySelector(".at").textContent = passage ? `${at + 1} of ${this.#found.length}` : `${this.#found.length} found`;
+    for (const mark of this.querySelectorAll("mark[aria-current]")) mark.removeAttribute("aria-current");
+    const marks = this.querySelectorAll(`mark[data-place="${at}"]`);
+    for (const mark of marks) mark.setAttribute("aria-current", "true");
+    if (marks.length) comeTo(marks[0]);
+  }
+
+  #step(by) {
+    const count = this.#found.length;
+    if (count < 2) return;
+    this.#goTo(this.#at < 0 ? (by < 0 ? count - 1 : 0) : (this.#at + by + count) % count);
+    const { id, start, end } = this.#found[this.#at];
+    const address = new URLSearchParams(location.search);
+    for (const [name, value] of Object.entries({ passage: id, start, end })) if (value !== undefined) address.set(name, value);
+    history.replaceState(history.state, "", `?${address}`); // a reload, or who is sent the address, comes here
+  }
+
+  #key(event) {
+    if (!isPlainKey(event)) return;
+    if (event.key === "Escape") this.querySelector(".back").click();
+    if (event.key === "n") this.#step(1);
+    if (event.key === "p") this.#step(-1);
+  }
+
+  #offerOriginal(page) {
+    const { id, original } = this.#whole;
+    const holder = this.querySelector(".original");
+    holder.hidden = !original;
+    if (!original) return;
+    const isPaged = page && /\.pdf$/i.test(original.name);
+    const words = `${original.shown ? "Open" : "Save"} ${original.name}${isPaged ? ` at page ${page}` : ""}`;
+    const link = element("a", { href: originalAddress(id, isPaged ? page : null), target: "_blank", rel: "noopener" }, words);
+    holder.replaceChildren(link, ` ${sizeOf(original.bytes)}`);
   }
 
   #say(words) {
@@ -85,14 +137,40 @@ function absent(problem) {
   throw problem;
 }
 
-function factsOf({ id, uri, date, media_type: kind, metadata, pages }, range) {
-  const page = range ? pageOf(pages, range.start) : null;
+/** Passages of this document for the question: evidence and matches; `answers` says whether one does, if only perhaps. */
+async function answering(question, { id }) {
+  if (!question) return [];
+  const unasked = () => ({ results: [] }); // the text is still worth reading
+  const { results } = await ask(question, { limit: MOST, filter: { id } }).catch(unasked);
+  return results.map((one) => ({ ...one, answers: one.verdict === "answered" || one.verdict === "weak" }));
+}
+
+/** In reading order: what answers, and what was opened, whatever is said of that. */
+function withRange(results, range) {
+  const isOpened = ({ start, end }) => range !== null && start === range.start && end === range.end;
+  const found = results.filter((one) => one.answers || isOpened(one));
+  const overlaps = ({ start, end }) => range !== null && start < range.end && range.start < end;
+  if (range && !found.some(isOpened)) {
+    const bare = { id: range.id, start: range.start, end: range.end, evidence: null, matches: [] };
+    return [...found.filter((one) => !overlaps(one)), bare].sort((a, b) => a.start - b.start);
+  }
+  return found.sort((a, b) => a.start - b.start);
+}
+
+/** Brings a passage into view, its beginning at least. */
+function comeTo(mark) {
+  mark.setAttribute("tabindex", "-1"); // so that a screen reader begins to read here
+  mark.focus({ preventScroll: true });
+  mark.scrollIntoView({ block: mark.offsetHeight < innerHeight / 2 ? "center" : "start" });
+}
+
+function factsOf({ id, uri, date, media_type: kind, metadata, pages }, page) {
   const repeated = new Set([uri, date]); // a record's own fields, which are shown already
   const rest = Object.entries(metadata).filter(([, value]) => !repeated.has(value));
   const facts = [
     ["Date", date && dateOf(date)],
     ["Document", id],
-    ["Source", uri && (webLink(uri) ?? uri)],
+    ["Source", uri && (webLink(uri) ?? pathOf(uri))],
     ["Page", page && `${page} of ${pages.length}`],
     ["Format", kind],
     ...rest.map(([name, value]) => [name, valueOf(value)]),
@@ -104,26 +182,24 @@ function factOf(name, value) {
   return element("div", {}, element("dt", {}, name), element("dd", { dir: "auto" }, value));
 }
 
+/** A file's address as its path, which people can read; any other as it is. */
+function pathOf(uri) {
+  try {
+    return uri.startsWith("file:///") ? decodeURIComponent(uri.slice("file://".length)) : uri;
+  } catch {
+    return uri;
+  }
+}
+
 function valueOf(value) {
   if (Array.isArray(value)) return value.map(valueOf).join(", ");
   return value !== null && typeof value === "object" ? JSON.stringify(value) : String(value ?? "");
 }
 
-/** Paragraphs and headings. A page's number stands before the first block that begins on it. */
-function textOf({ text, headings, pages }, range) {
-  const units = unitsIn(text);
-  const inUnits = ({ start, end }) => ({ start: units(start), end: units(end) });
-  const layers = [{ ranges: range ? [inUnits(range)] : [], wrap: () => element("mark", { className: "found" }) }];
-  const borders = pages.map(units);
-  let page = 0;
-  return blocksOf(text, headings.map(([start, , level]) => ({ start: units(start), level }))).map((block) => {
-    const tag = block.level ? `h${Math.min(block.level + 1, 6)}` : "p"; // the page's own title is the only h1
-    const made = element(tag, { dir: "auto" }, ...marked(text, block, layers));
-    const here = pageOf(borders, block.start);
-    if (here !== page && here !== null) made.dataset.page = here;
-    page = here;
-    return made;
-  });
+function sizeOf(bytes) {
+  const power = Math.min(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), UNITS.length - 1);
+  const value = bytes / 1000 ** power;
+  return `${value.toLocaleString("en", { maximumFractionDigits: value < 10 && power ? 1 : 0 })} ${UNITS[power]}`;
 }
 
 customElements.define("document-page", DocumentPage);

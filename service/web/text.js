@@ -69,7 +69,7 @@ function continues(text, line, after) {
 
 /**
  * Nodes for `text[start:end]` (units). Each layer is `{ranges, wrap}`: its ranges, ascending and apart, are put into the
- * element that `wrap()` makes, and inner layers into those, so that a match may reach over the edge of the evidence.
+ * element that `wrap(range)` makes, and inner layers into those, so that a match may reach over the edge of the evidence.
  */
 export function marked(text, { start, end }, [layer, ...inner] = []) {
   if (!layer) return start < end ? [document.createTextNode(text.slice(start, end))] : [];
@@ -79,7 +79,7 @@ export function marked(text, { start, end }, [layer, ...inner] = []) {
     const from = Math.max(range.start, at);
     const to = Math.min(range.end, end);
     if (from >= to) continue;
-    const element = layer.wrap();
+    const element = layer.wrap(range);
     element.append(...marked(text, { start: from, end: to }, inner));
     nodes.push(...marked(text, { start: at, end: from }, inner), element);
     at = to;

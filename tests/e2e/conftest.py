@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import pytest
@@ -77,6 +78,24 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with launched(tmp_path_factory.mktemp("server")) as address:
         wait_until_ready(address)
         yield address
+
+
+class GuardedServer(NamedTuple):
+    """A server that demands keys: its address, its first key, its index."""
+
+    address: str
+    key: str
+    index: Path
+
+
+@pytest.fixture(scope="package")
+def guarded(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedServer]:
+    """One for all tests that need keys."""
+    folder = tmp_path_factory.mktemp("guarded")
+    with launched(folder, PASSAGES_REQUIRE_KEY="true") as address:
+        wait_until_ready(address)
+        (key,) = re.findall(r"^  (passages_\S+)$", (folder / "stderr").read_text(), re.MULTILINE)
+        yield GuardedServer(address, key, folder / "index")
 
 
 @pytest.fixture(scope="package")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from playwright.sync_api import Error as PlaywrightError
 
-from tests.e2e.conftest import Seen, launched, wait_until_ready
+from tests.e2e.conftest import GuardedServer, Seen
 from tests.e2e.test_page import LINK, SAUDI, delete, put, rewritten
 
 pytestmark = pytest.mark.browser
@@ -20,17 +19,8 @@ REFUSED = "status of 401"  # Chromium reports every refused request
 HOSTILE = "<script>window.owned=1</script><img src=x onerror='window.owned=2'><a href='javascript:window.owned=3'>quagga</a>"
 
 
-@pytest.fixture(scope="module")
-def guarded(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """The address of a server that demands keys, and its first one."""
-    folder = tmp_path_factory.mktemp("guarded")
-    with launched(folder, PASSAGES_REQUIRE_KEY="true") as address:
-        wait_until_ready(address)
-        yield address, re.findall(r"^  (passages_\S+)$", (folder / "stderr").read_text(), re.MULTILINE)[0]
-
-
 @pytest.fixture
-def locked(browser: Browser, guarded: tuple[str, str], seen: Seen) -> Iterator[Page]:
+def locked(browser: Browser, guarded: GuardedServer, seen: Seen) -> Iterator[Page]:
     context = browser.new_context(base_url=guarded[0], viewport={"width": 360, "height": 740})
     context.set_default_timeout(15_000)
     seen.watch(context)
@@ -40,7 +30,7 @@ def locked(browser: Browser, guarded: tuple[str, str], seen: Seen) -> Iterator[P
     assert [url for url in seen.urls if not url.startswith(f"{guarded[0]}/")] == []
 
 
-def test_the_key_is_asked_for_once_and_forgotten_when_told(locked: Page, guarded: tuple[str, str], seen: Seen) -> None:
+def test_the_key_is_asked_for_once_and_forgotten_when_told(locked: Page, guarded: GuardedServer, seen: Seen) -> None:
     page, key = locked, guarded[1]
     page.goto(LINK)
     box = page.get_by_label("Key", exact=True)
@@ -86,7 +76,7 @@ def test_who_has_no_key_is_told_so(locked: Page, seen: Seen) -> None:
     seen.forgive(REFUSED)
 
 
-def test_another_sites_page_gets_nothing_by_a_visitors_session(browser: Browser, guarded: tuple[str, str], server: str) -> None:
+def test_another_sites_page_gets_nothing_by_a_visitors_session(browser: Browser, guarded: GuardedServer, server: str) -> None:
     """Another port of the same name is the same site: its requests carry the cookie, and are refused all the same."""
     address, key = guarded
     context = browser.new_context()

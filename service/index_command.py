@@ -1,0 +1,106 @@
+"""``passages index``: folders and files into the index, or all of it encoded again."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service import interruption
+from service.options import IndexOption, JsonOption, ModelOption
+
+if TYPE_CHECKING:
+    from indexer.collection import Collection
+    from indexer.extraction import Limits
+    from service.settings import Settings
+
+LOCK_S = 10.0  # for another writer: a server that stores a document, or folds, is done sooner, and another indexer is not
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog="Example: passages index ~/papers notes.md --index papers-index")(index)
+
+
+def index(
+    paths: Annotated[list[Path] | None, typer.Argument(help="Folders and files. A folder is synced: deletions too.")] = None,
+    index: IndexOption = None,
+    model: ModelOption = None,
+    reindex: Annotated[bool, typer.Option("--reindex", help="Encode everything in the index again, with this model.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring the index up to date with folders and files: what was added, changed, moved or deleted."""
+    from service.settings import load
+
+    settings = load(index=index, model=model)
+    if bool(paths) == reindex:
+        raise typer.BadParameter("name what to index, such as: passages index ~/papers; or give --reindex alone")
+    collection = opened(settings, create=not reindex)
+    if reindex:
+        _reindex(collection, as_json)
+    else:
+        _sync(collection, paths or [], limits_of(settings), as_json)
+
+
+def opened(settings: Settings, create: bool) -> Collection:
+    """The collection, to be written by a command that SIGTERM ends as Ctrl-C does."""
+    from indexer.collection import Collection
+    from indexer.models import locate
+
+    locate(settings.model)  # before a folder is made for nothing
+    interruption.end_on_sigterm()
+    return Collection(settings.index, settings.model, create=create, runtime=settings.runtime)
+
+
+def limits_of(settings: Settings) -> Limits:
+    """What reading one file may cost."""
+    from indexer.extraction import DEFAULT_LIMITS
+
+    return DEFAULT_LIMITS._replace(seconds=settings.extraction_timeout_s, file=settings.file_mb << 20)
+
+
+def _sync(collection: Collection, paths: list[Path], limits: Limits, as_json: bool) -> None:
+    from indexer.sync import Sync
+    from service.progress import progress
+    from service.summaries import print_summary
+
+    began = time.monotonic()
+    collection.check_model()
+    with progress(quiet=as_json) as report:
+        sync = Sync(collection, report, limits)
+        try:
+            sync.run(paths, LOCK_S)
+            status = 0
+        except KeyboardInterrupt:
+            status = interruption.status()
+    print_summary(sync.summary, time.monotonic() - began, status != 0, as_json)
+    if status:
+        raise typer.Exit(status)
+
+
+def _reindex(collection: Collection, as_json: bool) -> None:
+    from indexer.ingest import Step, reindex
+    from indexer.sync import Progress
+    from service.progress import progress
+    from service.terminal import print_record
+
+    began = time.monotonic()
+    with collection.catalog.read() as snapshot:
+        done = Progress(total_bytes=snapshot.counts().characters)
+    with progress(quiet=as_json) as report:
+
+        def advance(step: Step) -> None:
+            done.passages += step.passages
+            done.done_bytes += step.characters
+            if report:
+                report(done)
+
+        try:
+            encoded = reindex(collection, advance).encoded
+        except KeyboardInterrupt:
+            typer.echo("interrupted: the index is as it was before", err=True)
+            raise typer.Exit(interruption.status()) from None
+    record = {"passages_encoded": encoded, "seconds": round(time.monotonic() - began, 2)}
+    print_record(record, as_json, f"{encoded:,} passages encoded")

@@ -1,0 +1,14 @@
+"""Options that several commands have, said once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+IndexOption = Annotated[Path | None, typer.Option("--index", help="The index folder (PASSAGES_INDEX).", show_default="index")]
+ModelOption = Annotated[
+    str | None, typer.Option("--model", help="A model's folder, or its name in the local cache (PASSAGES_MODEL).")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for programs.")]
