@@ -16,6 +16,7 @@ from indexer.collection import Collection
 from indexer.models import DEFAULT_MODEL
 from service.app import create_app
 from service.settings import PREFIX, Settings
+from tools.commands import commands
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
@@ -67,6 +68,16 @@ def test_every_setting_that_is_made_there_is_one() -> None:
     assert named - {PREFIX + field.upper() for field in Settings.model_fields} == set()
 
 
+def test_every_command_that_is_run_there_is_one() -> None:
+    run = [
+        re.findall(r'CMD \["(\w+)"\]', DOCKERFILE),
+        *([service["command"][0]] for service in SERVICES.values() if "command" in service),
+    ]
+    run += [re.findall(r"^ExecStart=\S+ (\w+)", unit.read_text(encoding="utf-8"), re.MULTILINE) for unit in UNITS]
+    assert {word for words in run for word in words} == {"serve", "watch"}
+    assert {"passages serve", "passages watch"} <= {name for name, _ in commands()}
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze here")
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
 def test_systemd_finds_nothing_wrong_with_a_unit(unit: Path, tmp_path: Path) -> None:
@@ -84,6 +95,6 @@ def test_an_image_that_leaves_the_seeds_out_starts_with_an_empty_index(
     collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service.service, "SEEDS", tmp_path / "left-out")
-    service.service._seed(collection)
+    service.service._seed(collection, lambda _: None)
     with collection.catalog.read() as snapshot:
         assert snapshot.counts().documents == 0
