@@ -9,13 +9,16 @@ export HF_HUB_OFFLINE := 1
 TESTS ?= -m "not slow"
 DOCS ?=
 
-.PHONY: serve test test-integrations test-crash test-fuzz test-soak test-load coverage lint bench bench-speed bench-page peers clean
+.PHONY: serve install test test-integrations test-crash test-fuzz test-soak test-load coverage lint docs screenshots image bench bench-speed bench-page peers clean
 
 serve: $(VENV)/.installed
 ifneq ($(DOCS),)
 	$(BIN)/passages index $(DOCS)
 endif
 	$(BIN)/passages serve
+
+# What `serve` needs, without serving: for a machine where systemd does that.
+install: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(TESTS)
@@ -64,6 +67,19 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# What is made from the product: reference pages, list of contents, plots, diagram. A test fails when one is stale.
+docs: $(VENV)/.installed-dev
+	$(BIN)/python -m tools
+
+# docs/images/*.png, of a real server; needs Chromium. With PASSAGES_DATA over its press releases, which the first time takes minutes.
+screenshots: $(VENV)/.installed-dev
+	$(BIN)/python -m tools.screenshots
+
+# deploy/Dockerfile; needs docker, or another by CONTAINER=podman, and PIP_EXTRA_INDEX_URL (docs/container.md).
+CONTAINER ?= docker
+image:
+	$(CONTAINER) build -f deploy/Dockerfile --build-arg PIP_EXTRA_INDEX_URL -t passages .
 
 # Quality on every judged set that is there; needs PASSAGES_DATA, takes minutes.
 bench: $(VENV)/.installed-dev

@@ -213,7 +213,9 @@ def _until(query: Query) -> float | None:
 
 
 def _seed(collection: Collection, tell: Callable[[Progress], None]) -> None:
-    """Give an empty index something to search: the documents of seeds/."""
+    """Give an empty index something to search: the documents of seeds/, which a container's image leaves out."""
+    if not SEEDS.is_dir():
+        return
 
     def report(how: sync.Progress, state: State = "indexing") -> None:
         tell(Progress("seeds", SEEDS.name, how.done_bytes, how.total_bytes, state))

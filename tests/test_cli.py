@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 PASSAGES = Path(sys.executable).parent / "passages"
-DOCS = Path(__file__).parent.parent / "docs"
 
 
 def passages(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -132,22 +131,6 @@ def test_a_setting_in_the_file_that_cannot_be_used_is_an_error_that_names_it(tmp
     done = passages("status", cwd=tmp_path)
     assert done.returncode == 1
     assert says in done.stderr
-
-
-def test_every_command_option_and_setting_is_in_the_docs() -> None:
-    from typer.main import get_command
-
-    from service.cli import app
-    from service.settings import Settings
-
-    docs = "\n".join(file.read_text(encoding="utf-8") for file in [*DOCS.glob("*.md"), DOCS.parent / "README.md"])
-    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
-        assert f"passages {name}" in docs, f"passages {name} is not in the docs"
-        for parameter in command.params:
-            for option in parameter.opts:
-                assert not option.startswith("--") or option in docs or option == "--help", f"{option} is not in the docs"
-    for setting in Settings.model_fields:
-        assert f"PASSAGES_{setting.upper()}" in docs, f"PASSAGES_{setting.upper()} is not in the docs"
 
 
 def test_a_real_server_answers_finds_what_another_process_indexes_and_ends_on_sigterm(tmp_path: Path) -> None:

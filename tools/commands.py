@@ -46,15 +46,15 @@ def _section(name: str, command: Any) -> str:
 
 
 def _usage(argument: Any) -> str:
-    name = argument.human_readable_name.upper() + ("..." if argument.nargs != 1 else "")
+    name = (argument.metavar or argument.name.upper()) + ("..." if argument.nargs != 1 else "")
     return str(name if argument.required else f"[{name}]")
 
 
 def _spelled(one: Any) -> str:
     if one.param_type_name == "argument":
         return _usage(one)
-    kind = "" if one.is_flag else f" {one.type.name.upper()}"
-    return "`, `".join(f"{name}{kind}" for name in [*one.opts, *one.secondary_opts])
+    value = "" if one.is_flag else f" {one.metavar or one.name.upper()}"
+    return "`, `".join(f"{name}{value}" for name in [*one.opts, *one.secondary_opts])
 
 
 def _told(one: Any) -> str:

@@ -34,9 +34,7 @@ _BOUNDS = {
 def page() -> str:
     """The page, as Markdown."""
     openapi = create_app(Path("unused"), DEFAULT_MODEL).openapi()
-    operations = [
-        (path, verb, operation) for path, verbs in openapi["paths"].items() for verb, operation in verbs.items()
-    ]
+    operations = [(path, verb, operation) for path, verbs in openapi["paths"].items() for verb, operation in verbs.items()]
     refusals = sorted({code for *_, operation in operations for code in operation["responses"] if code >= "400"})
     parts = [_HEAD.format(refusals=", ".join(refusals)), "## Routes\n"]
     parts += [_operation(path, verb, operation) for path, verb, operation in operations]
@@ -48,13 +46,15 @@ def page() -> str:
 def _operation(path: str, verb: str, operation: Schema) -> str:
     lines = [f"### `{verb.upper()} {path}`\n", operation.get("description", operation["summary"]) + "\n"]
     if parameters := operation.get("parameters"):
-        rows = [(one["name"], one["in"], one.get("required", False), one["schema"], one.get("description")) for one in parameters]
-        lines += ["| parameter | in | type | |", "|---|---|---|---|"]
-        lines += [f"| `{name}` | {where} | {_type(schema)} | {_notes(schema, needed, text)} |" for name, where, needed, schema, text in rows]
-        lines.append("")
+        lines += ["| parameter | in | type | |", "|---|---|---|---|", *map(_parameter, parameters), ""]
     lines += [f"Body: {body}.\n" for body in _contents(operation.get("requestBody", {}))]
     lines += [f"Answer {code}: {', '.join(_contents(one)) or 'empty'}.\n" for code, one in _answers(operation)]
     return "\n".join(lines)
+
+
+def _parameter(one: Schema) -> str:
+    notes = _notes(one["schema"], one.get("required", False), one.get("description"))
+    return f"| `{one['name']}` | {one['in']} | {_type(one['schema'])} | {notes} |"
 
 
 def _answers(operation: Schema) -> Iterator[tuple[str, Schema]]:
