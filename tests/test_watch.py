@@ -31,7 +31,7 @@ class Watched:
     def __init__(self, folder: Path, index: Path) -> None:
         self.root, self.index = folder / "papers", index
         self._said = [folder / "stdout", folder / "stderr"]
-        command = [PASSAGES, "watch", str(self.root), "--index", str(self.index)]
+        command = [str(PASSAGES), "watch", str(self.root), "--index", str(self.index)]
         with self._said[0].open("wb") as out, self._said[1].open("wb") as errors:
             self.process = subprocess.Popen(command, env=environment(), cwd=folder, stdout=out, stderr=errors)
 
