@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -158,6 +159,33 @@ def test_the_bar_follows_what_the_server_tells_of_this_upload(opened: Page) -> N
     opened.route("**/v1/documents?job=*", held)
     opened.locator(".files").set_input_files(files(seal__txt="A seal."))
     expect(opened.locator(".doing")).not_to_contain_text("Adding")
+
+
+def test_what_is_told_late_of_an_own_upload_is_not_taken_for_somebody_elses(opened: Page) -> None:
+    jobs: list[str] = []
+
+    def refused(route: Route) -> None:
+        jobs.append(route.request.url.partition("job=")[2])
+        route.fulfill(json={"generation": 1, "documents": [], "failed": [{"name": "a.txt", "record": "", "reason": "no"}]})
+
+    opened.route("**/v1/documents?job=*", refused)
+    opened.locator(".files").set_input_files(files(a__txt="A."))
+    expect(opened.locator(".doing")).to_have_text("1 not added.")
+    assert opened.evaluate(f"document.querySelector('document-upload').progressed('{jobs[0]}', 1)") is True
+    expect(opened.locator(".doing")).to_have_text("1 not added.")
+
+
+@pytest.mark.parametrize(
+    ("states", "words"),
+    [(("reading", "indexing"), "Being indexed: barges.txt (40 %)"), (("indexing", "done"), ""), (("indexing", "failed"), "")],
+)
+def test_the_upload_of_somebody_else_is_told_while_it_lasts(page: Page, states: tuple[str, ...], words: str) -> None:
+    told = [{"job": "b", "name": "barges.txt", "done": 4, "total": 10, "state": state, "detail": None} for state in states]
+    body = "retry: 100000\n" + "".join(f"event: progress\ndata: {json.dumps(one)}\n\n" for one in told)
+    page.route("**/v1/events", lambda route: route.fulfill(content_type="text/event-stream", body=body))
+    with page.expect_response("**/v1/events"):
+        page.goto("/collection")
+    expect(page.locator(".elsewhere")).to_have_text(words)
 
 
 def test_files_that_are_dropped_anywhere_are_added_and_one_of_the_same_name_replaces(opened: Page, tidy: None) -> None:
