@@ -117,6 +117,7 @@ def test_the_better_index_is_named_only_where_chance_does_not_explain_it() -> No
 def test_opposite_verdicts_are_told_with_the_decision() -> None:
     says = decide(side("old", [0.2] * 8), side("new", [0.9] * 8, "nothing")).says
     assert "Of 8 questions, the verdict of old is the opposite of the truth for 0, that of new for 8." in says
+    assert "verdict" not in decide(side("old", [0.2] * 8, "nothing"), side("new", [0.9] * 8, "uncalibrated")).says
 
 
 def test_a_model_that_is_not_calibrated_has_no_errors_of_the_verdict() -> None:
@@ -300,6 +301,15 @@ def test_the_table_the_decision_and_the_worst_questions_are_shown(good: Collecti
     assert shown.count("Worst questions of ") == 2
     assert "what answers is not in this index; verdict: " in shown
     assert shown.count(" wanted ") == 2
+
+
+def test_a_model_that_is_not_here_is_told_before_anything_is_asked(good: Collection, half: Collection, work: Path) -> None:
+    (work / "model").mkdir(exist_ok=True)
+    against = ["--against", str(half.folder), "--against-model", str(work / "model")]
+    done = CliRunner().invoke(app, ["own", str(good.folder), *against])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "; or name it with --against-model" in done.stderr
+    assert "asking" not in done.stderr
 
 
 def test_an_index_without_judged_questions_says_how_to_judge(half: Collection, work: Path) -> None:
