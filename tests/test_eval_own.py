@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from eval.compare import needed, randomised
 from eval.errors import EvalError
 from eval.indexes import index
 from eval.measures import ndcg, per_question
-from eval.outcomes import Outcome, measures
+from eval.outcomes import Outcome, _found, measures
 from eval.own import Side, decide
 from eval.questions import OwnQuestion, Unit, from_file, from_judgements
 from eval.rates import share
@@ -124,6 +125,21 @@ def test_a_model_that_is_not_calibrated_has_no_errors_of_the_verdict() -> None:
     measured = measures(side("tiny", [0.5] * 3, "uncalibrated").outcomes)
     assert measured["false_reject"] == (3, None)
     assert measured["nDCG@10"][1] is not None
+
+
+def test_each_thing_that_answers_is_credited_once_at_its_first_passage() -> None:
+    """As eval.credit does: further passages of it take no rank, and one passage may hold two of them."""
+    answers: list[Any] = [SimpleNamespace(is_in=lambda one, here=here: one in here) for here in ("ab", "d", "d")]
+    results: list[Any] = ["a", "b", "c", "d"]
+    assert _found(results, answers) == [True, False, True, True]
+    assert _found(results[2:3], answers) == [False]
+
+
+def test_nothing_is_the_right_verdict_where_what_answers_is_gone() -> None:
+    one = Outcome(OwnQuestion("?", answers=(Unit(None, "d"),)), "nothing")
+    assert one.wrong_verdict
+    assert not replace(one, gone=True).wrong_verdict
+    assert measures([replace(one, gone=True)])["false_reject"][0] == 0
 
 
 def said(question: str, verdict: Any, text: str = "", **more: Any) -> Judgement:
