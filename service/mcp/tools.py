@@ -74,8 +74,8 @@ class Tools:
         filter: Annotated[  # noqa: A002  # the contract's name
             Filter | None,
             Field(
-                description="field to value, to a list (or), or to {gte, lte, gt, lt, exists, not}; every field must match. "
-                'Fields are title, uri, date, source and what list_sources tells. {"date": {"gte": "2022-01-01"}}'
+                description="field to value, to a list (or), or to {gte, lte, gt, lt, prefix, exists, not}; every field must "
+                'match. Fields are title, uri, date, source and what list_sources tells. {"date": {"gte": "2022-01-01"}}'
             ),
         ] = None,
         group: Annotated[
