@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service import key_commands, maintenance
+from service import columns, key_commands, maintenance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,12 +58,17 @@ def index(
     index: IndexOption = None,
     model: ModelOption = None,
     reindex: Annotated[bool, typer.Option("--reindex", help="Encode everything in the index again, with this model.")] = False,
+    text_column: columns.TextColumn = None,
+    id_column: columns.IdColumn = None,
+    title_column: columns.TitleColumn = None,
+    date_column: columns.DateColumn = None,
     as_json: JsonOption = False,
 ) -> None:
     """Bring the index up to date with folders and files: what was added, changed, moved or deleted."""
     settings = _settings(index=index, model=model)
     if bool(paths) == reindex:
         raise typer.BadParameter("name what to index, such as: passages index ~/papers; or give --reindex alone")
+    columns.choose(paths or [], text_column, id=id_column, title=title_column, date=date_column)
     from indexer.collection import Collection
     from indexer.extraction import DEFAULT_LIMITS
     from indexer.models import locate
