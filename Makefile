@@ -9,7 +9,7 @@ export HF_HUB_OFFLINE := 1
 TESTS ?= -m "not slow"
 DOCS ?=
 
-.PHONY: serve install test test-crash test-fuzz test-soak test-load coverage lint docs screenshots image bench bench-speed peers clean
+.PHONY: serve install test test-integrations test-crash test-fuzz test-soak test-load coverage lint docs screenshots image bench bench-speed bench-page peers clean
 
 serve: $(VENV)/.installed
 ifneq ($(DOCS),)
@@ -22,6 +22,18 @@ install: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(TESTS)
+
+# The retrievers in the frameworks that they are for, in an environment of its own that sees this one's packages too; 230 MB.
+test-integrations: build/integrations/.installed
+	build/integrations/bin/python -m pytest tests/test_integrations.py
+
+build/integrations/.installed: tests/integrations.txt constraints.txt $(VENV)/.installed-dev
+	$(PYTHON) -m venv build/integrations
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$(build/integrations/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/passages.pth"
+	build/integrations/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt -r $<
+	build/integrations/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --editable .
+	touch $@
 
 # Everything at once on one index for SOAK_SECONDS; CI runs a smoke form. The result is JSON on standard output.
 SOAK_SECONDS ?= 600
@@ -80,6 +92,10 @@ bench-speed: $(VENV)/.installed-dev
 	for what in speed ann load; do \
 		$(BIN)/python -m eval $$what "$${PASSAGES_DATA:-../shared/data}/press-questions" --index build/eval/press-questions || exit 1; \
 	done
+
+# The search page in Chromium: from the pause in typing until the first passage is painted. Three minutes.
+bench-page: $(VENV)/.installed-dev
+	$(BIN)/python -m eval page "$${PASSAGES_DATA:-../shared/data}/press-questions" --index build/eval/press-questions
 
 # Passages beside other libraries, each in an environment of its own; needs PASSAGES_DATA. About 7 GB on disk.
 # One that cannot be installed is reported by name, and the others are compared.

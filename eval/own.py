@@ -144,21 +144,30 @@ def decide(first: Side, second: Side) -> Decision:
 def _said(questions: int, mean: float, p: float, better: str | None, wanted: int | None) -> str:
     over = f"over {questions} answerable question{'s' * (questions != 1)} nDCG@10 differs by {abs(mean):.3f}"
     if better is not None:
-        return f"Serve {better}: {over} in its favour, which chance alone gives {p:.1%} of the time."
+        return f"Serve {better}: {over} in its favour, which chance alone gives {_often(p)}."
     if not mean:
         return f"Nothing can be told yet: {over}. Judge more questions, above all some that one of the two answers badly."
     wanted = wanted or _LEAST
     return (
-        f"Nothing can be told yet: {over}, which chance alone gives {p:.0%} of the time. If the difference is as large as it "
+        f"Nothing can be told yet: {over}, which chance alone gives {_often(p)}. If the difference is as large as it "
         f"seems, about {wanted:,} judged questions will show it."
     )
 
 
+def _often(p: float) -> str:
+    return f"{p:.0%} of the time" if p >= 0.1 else f"{p:.1%} of the time" if p >= 0.001 else "less than 0.1% of the time"
+
+
 def _verdicts_said(first: Side, second: Side) -> str:
-    wrong = [sum(one.wrong_verdict for one in side.outcomes) for side in (first, second)]
+    """Of the questions whose answers stand in both, or in neither."""
+    both = [pair for pair in zip(first.outcomes, second.outcomes, strict=True) if not any(one.gone for one in pair)]
+    wrong = [sum(pair[at].wrong_verdict for pair in both) for at in (0, 1)]
     if wrong[0] == wrong[1]:
         return ""
-    return f" Verdicts are the opposite of the truth for {wrong[0]} questions in {first.name}, for {wrong[1]} in {second.name}."
+    return (
+        f" Of {len(both)} questions, the verdict of {first.name} is the opposite of the truth for {wrong[0]}, that of "
+        f"{second.name} for {wrong[1]}."
+    )
 
 
 def _questions(index: Path, file: Path | None) -> list[OwnQuestion]:
@@ -211,11 +220,11 @@ def _record(sides: Sequence[Side], left_out: Sequence[str], decision: Decision |
 def _show(sides: Sequence[Side], left_out: Sequence[str], decision: Decision | None, worst: int) -> None:
     from rich.console import Console
 
-    console = Console(highlight=False)
-    console.print(_table(sides))
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(_table(sides), soft_wrap=False)
     count = sum(one.answerable for one in sides[0].outcomes)
     if count < FEW:
-        console.print(f"{count} answerable questions say little: look at the intervals. From some {FEW} on they are of use.")
+        console.print(f"Answerable questions: {count}. Read the intervals, not the figures, and judge some {FEW} at least.")
     for why in left_out:
         console.print(f"Left out: {why}", markup=False)
     if decision is not None:
@@ -256,14 +265,21 @@ def _show_worst(console: Any, side: Side, count: int) -> None:
         return
     console.print(f"\nWorst questions of {side.name}", style="bold", markup=False)
     for one in sorted(missed, key=lambda one: (one.ndcg, not one.wrong_verdict, one.question.text))[:count]:
-        place = f"what answers is in place {one.rank or 'beyond 100'}" if one.answerable else "nothing answers"
-        console.print(f"\n{one.question.text}\n  {place}; verdict: {one.verdict}", markup=False)
+        console.print(f"\n{one.question.text}\n  {_place(one)}; verdict: {one.verdict}", markup=False)
         for unit in one.question.answers:
             console.print(f"  wanted  {_shown(unit.source, unit.shown)}", style="dim", markup=False)
         if one.first and one.rank != 1:
             console.print(
                 f"  first   {_shown(one.first.passage.document.id, one.first.passage.text)}", style="dim", markup=False
             )
+
+
+def _place(one: Outcome) -> str:
+    if not one.answerable:
+        return "nothing answers"
+    if one.gone:
+        return "what answers is not in this index"
+    return f"what answers is in place {one.rank}" if one.rank else "what answers is not among the first 100"
 
 
 def _shown(source: str | None, text: str) -> str:

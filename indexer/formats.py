@@ -161,11 +161,17 @@ LONGEST_TEXT = 20_000_000  # characters of one document: the Bible four times ov
 MOST_PARTS = 20_000  # of a container; a book of a thousand chapters and pictures has a tenth of it
 LARGEST_WHOLE = 1 << 30  # bytes of all parts together, unpacked
 LARGEST_PART = 1 << 29  # bytes unpacked; a part of a real document is far smaller, a zip bomb is not
-KINDS = {"word/": "docx", "ppt/": "pptx", "xl/": "xlsx", "META-INF/container.xml": "epub"}  # how a part's name begins
+KINDS = {
+    "word/": "docx",
+    "ppt/": "pptx",
+    "xl/": "xlsx",
+    "META-INF/container.xml": "epub",
+    "content.xml": "odt",
+}  # how a part's name begins
 
 
 class Container(zipfile.ZipFile):
-    """A zip file of the kind docx, pptx, xlsx or epub."""
+    """A zip file of the kind docx, pptx, xlsx, epub or odt."""
 
     def __init__(self, data: bytes, kind: str) -> None:
         if data.startswith(b"\xd0\xcf\x11\xe0"):
@@ -256,7 +262,9 @@ FORMATS: dict[str, Format] = {
         "application/vnd.openxmlformats-officedocument.presentationml.presentation", _deferred("office", "read_pptx")
     ),
     ".xlsx": Format("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", _deferred("office", "read_xlsx")),
-    ".epub": Format("application/epub+zip", _deferred("web", "read_epub")),
+    ".epub": Format("application/epub+zip", _deferred("books", "read_epub")),
+    ".odt": Format("application/vnd.oasis.opendocument.text", _deferred("opendocument", "read_odt")),
+    ".rtf": Format("application/rtf", _deferred("richtext", "read_rtf")),
     ".eml": Format("message/rfc822", _deferred("mail", "read_eml")),
     ".pdf": Format("application/pdf", _deferred("pdf", "read_pdf")),
 }

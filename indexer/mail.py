@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from indexer.errors import UnreadableError
-from indexer.formats import Content, signature, squeeze
+from indexer.formats import Content, Heading, signature, squeeze
 
 
 def read_eml(data: bytes) -> Content:
@@ -33,11 +34,80 @@ def read_eml(data: bytes) -> Content:
 
 
 def _body_content(body: EmailMessage) -> Content:
-    from indexer.web import read_html
+    from indexer.formats import assemble
+    from indexer.web import parse_page
 
     text = str(body.get_content()).replace("\r\n", "\n").replace("\r", "\n")
     if body.get_content_subtype() == "html":
-        return read_html(text.encode("utf-8", "replace"))
-    if body.get_param("format") == "flowed":  # RFC 3676: a space at the end of a line means that the paragraph goes on
-        text = re.sub(r"(?<!^--) \n", " ", text, flags=re.MULTILINE)
-    return Content(text)
+        text, headings = assemble(parse_page(text, is_site=False).blocks)
+        return Content(text, headings=headings)
+    text, headings = _unquoted(text, flowed=body.get_param("format") == "flowed")
+    return Content(text, headings=headings)
+
+
+MARKS = re.compile(r"(?:>[ \t]?)+")
+# How programs introduce what is quoted: "On Tue, 4 Feb 2020, Ann Lee <ann@example.org> wrote:", over one line or two.
+ATTRIBUTION = re.compile(
+    r"(?:on|am|le|el|il|op|den|em|в|вт|пн|ср|чт|пт|сб|вс)\b.{6,200}"
+    r"(?:wrote|writes|schrieb\b.*|a écrit|escribió|ha scritto|schreef|escreveu|skrev|пишет|написал\S*)\s?:",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+class _Part(NamedTuple):
+    """Lines of one depth of quotation, 0 for what the sender wrote, without their marks."""
+
+    depth: int
+    lines: list[str]
+
+
+def _unquoted(text: str, *, flowed: bool) -> tuple[str, tuple[Heading, ...]]:
+    """A message without the marks of quotation: a quoted paragraph is then the same as in the message that it is from, and both
+    are one result. What introduces a quotation stays; it is a heading where only quotation follows."""
+    parts = [_Part(depth, [line for _, line in lines]) for depth, lines in groupby(_depths(text), lambda one: one[0])]
+    if flowed:
+        parts = [part._replace(lines=_flowed("\n".join(part.lines)).split("\n")) for part in parts]
+    if len(parts) < 2:
+        return "\n".join(parts[0].lines), ()
+    headings: list[Heading] = []
+    whole = ""
+    for number, part in enumerate(parts):
+        own = "\n".join(part.lines).strip("\n")
+        if not own.strip():
+            continue
+        whole += "\n\n" if whole else ""
+        after = parts[number + 1] if number + 1 < len(parts) else part
+        introduced = _introduction(own) if after.depth > part.depth else ""
+        whole += own.removesuffix(introduced)
+        if introduced:
+            shown = squeeze(introduced)
+            if all(other.depth > part.depth or not "".join(other.lines).strip() for other in parts[number + 1 :]):
+                headings.append(Heading(len(whole), len(whole) + len(shown), min(part.depth + 1, 6)))
+            whole += shown
+    return whole + "\n", tuple(headings)
+
+
+def _depths(text: str) -> list[tuple[int, str]]:
+    """Each line's depth of quotation, and the line without its marks; an empty line is as deep as the one before it."""
+    found: list[tuple[int, str]] = []
+    for line in text.split("\n"):
+        marks = MARKS.match(line)
+        depth = marks[0].count(">") if marks else 0
+        if not line.strip() and found:
+            depth = found[-1][0]
+        found.append((depth, line[marks.end() :] if marks else line))
+    return found
+
+
+def _flowed(text: str) -> str:
+    """RFC 3676: a space at the end of a line means that the paragraph goes on."""
+    return re.sub(r"(?<!^--) \n", " ", text, flags=re.MULTILINE)
+
+
+def _introduction(text: str) -> str:
+    """The end of the text that introduces a quotation, "" if it does not."""
+    for count in (1, 2, 3):
+        ending = "\n".join(text.split("\n")[-count:])
+        if ATTRIBUTION.fullmatch(ending.strip()):
+            return ending
+    return ""

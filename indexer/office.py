@@ -59,14 +59,29 @@ def read_docx(data: bytes) -> Content:
 
     with Container(data, "docx") as container:
         document = docx.Document(_without_media(container))
-        roots: list[Any] = [document.element.body]
-        for kind in ("footnotes", "endnotes"):  # the library does not know them
+        notes: Notes = {}
+        for kind in ("footnote", "endnote"):  # the library does not know them
             for relation in document.part.rels.values():
-                if relation.reltype.endswith(f"/{kind}"):
-                    notes = parse_xml(relation.target_part.blob)
+                if relation.reltype.endswith(f"/{kind}s"):
+                    found = parse_xml(relation.target_part.blob)
                     # The other types are the lines that separate notes from text.
-                    roots += [note for note in notes if note.get(f"{W}type", "normal") == "normal"]
-        return _content(container, _merge_lists(block for root in roots for block in _word_blocks(root, document)))
+                    own = [note for note in found if note.get(f"{W}type", "normal") == "normal"]
+                    notes |= {(kind, note.get(f"{W}id") or str(number)): note for number, note in enumerate(own)}
+        blocks = [*_word_blocks(document.element.body, document, notes)]
+        # What nothing refers to comes last; a note is taken out when it is read.
+        blocks += [block for key in list(notes) for block in _word_blocks(notes.pop(key), document, {})]
+        return _content(container, _merge_lists(blocks))
+
+
+Notes = dict[tuple[str, str], Any]  # by kind and id
+
+
+def _notes_of(element: Any, document: Document, notes: Notes) -> Iterator[Block]:
+    """The notes that a paragraph or table refers to, each once."""
+    for reference in element.iter(f"{W}footnoteReference", f"{W}endnoteReference"):
+        kind = reference.tag.removeprefix(W).removesuffix("Reference")
+        if (note := notes.pop((kind, reference.get(f"{W}id") or ""), None)) is not None:
+            yield from _word_blocks(note, document, {})
 
 
 class _Item(Block):
@@ -85,7 +100,7 @@ def _merge_lists(blocks: Iterable[Block]) -> Iterator[Block]:
     yield Block(items)
 
 
-def _word_blocks(root: Any, document: Document) -> Iterator[Block]:
+def _word_blocks(root: Any, document: Document, notes: Notes) -> Iterator[Block]:
     from docx.text.paragraph import Paragraph
 
     _lay_open(root)
@@ -99,6 +114,8 @@ def _word_blocks(root: Any, document: Document) -> Iterator[Block]:
             style_level, style_is_list = kind_of(element.style)
             level = style_level if level is None else level
             yield Block([line], level) if level or not (is_list or style_is_list) else _Item([line])
+        if notes:
+            yield from _notes_of(element, document, notes)
 
 
 def _lay_open(root: Any) -> None:

@@ -51,7 +51,7 @@ def columns_of(chosen: Any) -> Columns:
 
 
 def table_rows(text: str, columns: Columns) -> Iterator[Row]:
-    """The rows below the first, which names the columns; empty ones are left out.
+    """The rows below the first, which names the columns; those without text are left out.
 
     Raises `UnreadableError` for a table that has no such column, or is no table."""
     rows = _reader(text)
@@ -59,8 +59,9 @@ def table_rows(text: str, columns: Columns) -> Iterator[Row]:
         names = [squeeze(name) for name in next(rows, [])]
         _check(names, columns)
         for number, cells in enumerate(rows, 2):
-            if any(cell.strip() for cell in cells):
-                yield _row(number, dict(zip(names, cells, strict=False)), columns)
+            row = _row(number, dict(zip(names, cells, strict=False)), columns)
+            if row.text:
+                yield row
     except csv.Error as error:
         raise UnreadableError(f"is no table that can be read: {error}; export it again as CSV") from None
 

@@ -242,7 +242,8 @@ def _continues(paragraph: Sequence[Line], line: Line, pitch: float, region: Sequ
         ended = SENTENCE_END.search(last.text) or _is_short(last, region)
         return not ended and line.text[0].isalpha() and not line.text[0].isupper()
     shifted = len(paragraph) > 1 and abs(line.left - last.left) > 0.8 * last.size
-    return drop <= 1.25 * pitch * last.size and not shifted and not _fits(last, line, region)
+    divided = last.text.endswith((LINE_END_HYPHEN, "-"))
+    return drop <= 1.25 * pitch * last.size and not shifted and (divided or not _fits(last, line, region))
 
 
 def _is_short(last: Line, region: Sequence[Line]) -> bool:

@@ -1,4 +1,4 @@
-"""Web pages and e-books -> canonical text.
+"""Web pages, and all that is written as one -> canonical text.
 
 A page's tree is written back as one string whose separators say where blocks, lines and headings are. That loses no
 text, wherever in the tree it stands, and needs no recursion, which a page of unclosed tags would exhaust.
@@ -6,19 +6,16 @@ text, wherever in the tree it stands, and needs no recursion, which a page of un
 
 from __future__ import annotations
 
-import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import unquote
-from xml.etree import ElementTree
 
 from bs4 import BeautifulSoup
 from bs4.dammit import EncodingDetector
 from bs4.element import Tag
 
-from indexer.errors import UnreadableError
-from indexer.formats import Block, Container, Content, assemble, decode, squeeze
+from indexer.boilerplate import leave_out
+from indexer.formats import Block, Content, assemble, decode, squeeze
 
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 BLOCKS = frozenset(HEADINGS) | frozenset(
@@ -28,8 +25,7 @@ BLOCKS = frozenset(HEADINGS) | frozenset(
 LONGEST_HEADING = 1000  # characters; what is longer was never closed
 DEEPEST_TAG = 256  # what is deeper was never closed; every change of a tree takes time in proportion to its depth
 LISTS = ("ul", "ol", "dl", "menu", "dir")
-NEVER_TEXT = "script style template svg noscript noframes iframe object select textarea canvas audio video".split()
-BESIDE_TEXT = ("nav", "footer")
+NEVER_TEXT = "script style template svg noscript noframes iframe object select textarea button canvas audio video".split()
 DATE_NAMES = (
     "article:published_time",
     "datepublished",
@@ -55,7 +51,7 @@ class Page(NamedTuple):
 
 
 def read_html(data: bytes) -> Content:
-    """A web page: its text without navigation, footer and scripts; title, date and author of its head."""
+    """A web page: its text without what stands around it; title, date and author of its head."""
     page = parse_page(decode(data, _declared_encoding(data)))
     text, headings = assemble(page.blocks)
     date = next((page.meta[name] for name in DATE_NAMES if page.meta.get(name)), None)
@@ -72,13 +68,21 @@ def _declared_encoding(data: bytes) -> str | None:
     )
 
 
-def parse_page(source: str) -> Page:
-    """Return the page without navigation and footers, but whole if it never closes one or is nothing else."""
-    marks = re.findall(r"<(/?)(?:nav|footer)\b", source, re.IGNORECASE)
-    page = _parse(source, (*NEVER_TEXT, *BESIDE_TEXT))
+def parse_page(source: str, *, is_site: bool = True) -> Page:
+    """Return the page without what stands around its text, but whole if it never closes that or is nothing else.
+
+    Of what is no ``is_site``, a chapter or a message, only navigation and footers are left out."""
+    marks = re.findall(r"<(/?)(?:nav|footer|aside|header)\b", source, re.IGNORECASE)
+    rules = leave_out if is_site else _leave_out_navigation
+    page = _parse(source, rules)
     if marks.count("") > marks.count("/") or not any(any(block.lines) for block in page.blocks):
-        page = _parse(source, NEVER_TEXT)
+        page = _parse(source, lambda _: None)
     return page
+
+
+def _leave_out_navigation(soup: BeautifulSoup) -> None:
+    for tag in soup(["nav", "footer"]):
+        tag.clear()
 
 
 class _Soup(BeautifulSoup):
@@ -91,18 +95,19 @@ class _Soup(BeautifulSoup):
         return super().handle_starttag(*args, **kwargs)
 
 
-def _parse(source: str, skipped: Sequence[str]) -> Page:
+def _parse(source: str, leave_out: Callable[[BeautifulSoup], None]) -> Page:
     # The library warns of text that declares to be XML, or looks like an address for want of a line end.
     source = re.sub(rf"\A\s*<\?xml[^>]*>|[{HEADING}{BLOCK}{LINE}{BREAK}]", " ", source) + "\n"
     soup = _Soup(source, "lxml")
-    for tag in soup(skipped):
-        tag.decompose()
+    for tag in soup(NEVER_TEXT):
+        tag.clear()  # its place stays: to take it out would be to look for it among all its siblings
     titles = [title.extract() for title in soup("title")]
     meta: dict[str, str] = {}
     for tag in soup("meta"):
         name = tag.get("name") or tag.get("property") or tag.get("itemprop") or ""
         meta.setdefault(str(name).lower(), str(tag.get("content", "")).strip())
     language = str(soup.html.get("lang") or "") if soup.html else ""
+    leave_out(soup)
     return Page(_page_blocks(soup), squeeze(titles[0].get_text()) if titles else "", language, meta)
 
 
@@ -149,34 +154,3 @@ def _join_cells(table: Tag) -> None:
         # The only cell of a row frames text rather than tabulating it: its paragraphs stay apart.
         if len(cells) > 1:
             row.string = LINE + "; ".join(cells) + LINE
-
-
-def read_epub(data: bytes) -> Content:
-    """An e-book: its chapters in reading order, without the table of contents."""
-    with Container(data, "epub") as container:
-        root = next(container.tree("META-INF/container.xml").iterfind(".//{*}rootfile"), None)
-        package_name = unquote(root.get("full-path", "")) if root is not None else ""
-        package = container.tree(package_name)
-        _check_rights(container)
-        chapters = [decode(container.part(name)) for name in _spine(package, posixpath.dirname(package_name))]
-    text, headings = assemble(block for chapter in chapters for block in parse_page(chapter).blocks)
-    dublin_core = "{http://purl.org/dc/elements/1.1/}"
-    found = {name: squeeze(package.findtext(f".//{dublin_core}{name}") or "") for name in ("title", "date", "language")}
-    authors = ", ".join(squeeze(e.text or "") for e in package.iter(f"{dublin_core}creator"))
-    metadata = {name: value for name, value in {"author": authors, "language": found["language"]}.items() if value}
-    return Content(text, found["title"], found["date"], metadata, headings=headings)
-
-
-def _spine(package: ElementTree.Element, folder: str) -> Iterator[str]:
-    items = {item.get("id"): item for item in package.iterfind(".//{*}item")}
-    for reference in package.iterfind(".//{*}itemref"):
-        item = items.get(reference.get("idref"))
-        if item is not None and "nav" not in item.get("properties", "").split():
-            yield posixpath.normpath(posixpath.join(folder, unquote(item.get("href", ""))))
-
-
-def _check_rights(container: Container) -> None:
-    hidden = container.tree_or_empty("META-INF/encryption.xml").iterfind(".//{*}CipherReference")
-    # Fonts are often veiled so; only locked chapters lock the book.
-    if any(reference.get("URI", "").lower().endswith(("html", "htm", "xml")) for reference in hidden):
-        raise UnreadableError("is locked by its seller (DRM); only a copy without it can be read")

@@ -90,16 +90,9 @@ def create_app(
     app.add_middleware(Guarded, policy=door.policy, refused=service.metrics.turned_away)
     app.add_middleware(Logged, lines=door.access_log, questions=door.log_questions)
     app.add_middleware(Secured)
-    for add in (
-        _add_search,
-        document_routes.add,
-        event_routes.add,
-        facet_routes.add,
-        feedback_routes.add,
-        _add_health,
-        _add_pages,
-    ):
+    for add in (_add_search, document_routes.add, facet_routes.add, feedback_routes.add, _add_health, _add_pages):
         add(app)
+    event_routes.add(app, door.policy)
     session_routes.add(app, door)
     endpoint = mcp_endpoint.add(app)
     openapi.declare_keys(app)

@@ -210,20 +210,34 @@ def column(lines: Iterable[str], top: float, *, x: float = 50, size: float = 10)
     return [Print(x, top - 1.2 * size * i, line, size) for i, line in enumerate(lines)]
 
 
-def pdf(pages: Sequence[Sequence[Print]], *, info: str = "", encrypt: bool = False) -> bytes:
-    """A PDF in Helvetica; `info`: entries of the information dictionary."""
-    kids = " ".join(f"{6 + 2 * i} 0 R" for i in range(len(pages)))
+SCAN = Print(0, 0, "")  # a picture as large as the page
+UNICODE = (
+    "/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /U def 1 begincodespacerange <0000> <FFFF> "
+    "endcodespacerange 100 beginbfrange "
+    + " ".join(f"<{high:02X}00> <{high:02X}FF> <{high:02X}00>" for high in range(100))
+    + " endbfrange endcmap end end"
+)
+
+
+def pdf(pages: Sequence[Sequence[Print]], *, info: str = "", encrypt: bool = False, turned: bool = False) -> bytes:
+    """A PDF in Helvetica, what is not Western in a font whose letters are drawn by their numbers; `info`: entries of the
+    information dictionary; `turned`: the page lies on its side, and is shown upright."""
+    kids = " ".join(f"{9 + 2 * i} 0 R" for i in range(len(pages)))
     objects = [
         "<< /Type /Catalog /Pages 2 0 R >>",
         f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>",
         "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
         "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica-Bold /Encoding /WinAnsiEncoding >>",
         f"<< {info} >>",
+        "<< /Type /Font /Subtype /Type0 /BaseFont /U /Encoding /Identity-H /DescendantFonts [7 0 R] /ToUnicode 8 0 R >>",
+        "<< /Type /Font /Subtype /CIDFontType2 /BaseFont /U /DW 500 "
+        "/CIDSystemInfo << /Registry (Adobe) /Ordering (Identity) /Supplement 0 >> >>",
+        f"<< /Length {len(UNICODE)} >>\nstream\n{UNICODE}\nendstream",
     ]
     for i, page in enumerate(pages):
-        stream = "\n".join(_shown(line) for line in page)
-        fonts = "/Resources << /Font << /F 3 0 R /B 4 0 R >> >>"
-        objects.append(f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] {fonts} /Contents {7 + 2 * i} 0 R >>")
+        stream = "\n".join(_shown(line, turned=turned) for line in page)
+        fonts = "/Resources << /Font << /F 3 0 R /B 4 0 R /U 6 0 R >> >>" + " /Rotate 90" * turned
+        objects.append(f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] {fonts} /Contents {10 + 2 * i} 0 R >>")
         objects.append(f"<< /Length {len(stream.encode('cp1252'))} >>\nstream\n{stream}\nendstream")
     lock = (
         f"/Encrypt << /Filter /Standard /V 1 /R 2 /P -4 /O <{'11' * 32}> /U <{'22' * 32}> >> /ID [<33> <33>]" if encrypt else ""
@@ -231,9 +245,16 @@ def pdf(pages: Sequence[Sequence[Print]], *, info: str = "", encrypt: bool = Fal
     return _pdf_file(objects, f"/Root 1 0 R /Info 5 0 R {lock}")
 
 
-def _shown(line: Print) -> str:
-    text = line.text.replace("\\", "\\\\").replace("(", "\\(").replace(")", "\\)")
-    return f"BT /{'B' if line.bold else 'F'} {line.size} Tf {line.x} {line.y} Td ({text}) Tj ET"
+def _shown(line: Print, *, turned: bool) -> str:
+    if line == SCAN:
+        return "q 600 0 0 800 0 0 cm BI /W 1 /H 1 /CS /G /BPC 8 ID x EI Q"
+    place = f"0 1 -1 0 {600 - line.y} {line.x}" if turned else f"1 0 0 1 {line.x} {line.y}"
+    if line.text.isascii() or all(ord(c) < 0x100 or c in "‘’“”•–—" for c in line.text):
+        font = "B" if line.bold else "F"
+        shown = "(" + line.text.replace("\\", "\\\\").replace("(", "\\(").replace(")", "\\)") + ")"
+    else:
+        font, shown = "U", f"<{line.text.encode('utf-16-be').hex()}>"
+    return f"BT /{font} {line.size} Tf {place} Tm {shown} Tj ET"
 
 
 def _pdf_file(objects: Sequence[str], trailer: str) -> bytes:

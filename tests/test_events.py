@@ -20,12 +20,19 @@ from indexer.encoder import Encoder
 from service.admission import BusyError
 from service.ending import GRACE_S
 from service.events import MAX_LISTENERS, Commit, Events, Listener, Progress
+from service.keys import KeyFile
 from tests.servers import Server, serving
+
+HEADERS: dict[str, str] = {}  # of a key that may write; the server has it once it is there
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("events") / "index") as server:
+    index = tmp_path_factory.mktemp("events") / "index"
+    index.mkdir()
+    keys = KeyFile(index)
+    HEADERS["authorization"] = f"Bearer {keys.add('writer', 'write')}"
+    with serving(index) as server:
         yield server
 
 
@@ -39,8 +46,9 @@ def told(response: httpx.Response) -> Iterator[tuple[str, Any]]:
             yield kind, json.loads(line.removeprefix("data: "))
 
 
-def listening(server: Server, stack: ExitStack) -> httpx.Response:
-    client = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=20))
+def listening(server: Server, stack: ExitStack, key: str | None = None) -> httpx.Response:
+    headers = {"authorization": f"Bearer {key}"} if key else HEADERS
+    client = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=20, headers=headers))
     return stack.enter_context(client.stream("GET", "/v1/events"))
 
 
@@ -56,7 +64,7 @@ def test_a_commit_of_another_process_and_an_upload_are_told_to_who_listens(serve
             indexer.put(collection, Document("other", "", "Written by another process."))
         assert next(events) == ("commit", {"generation": first["generation"] + 1, "documents": 2, "passages": 7})
         files = [("file", ("tide.txt", b"The tide turned."))]
-        httpx.post(f"{address}/v1/documents", files=files, params={"job": "mine"}).raise_for_status()
+        httpx.post(f"{address}/v1/documents", files=files, params={"job": "mine"}, headers=HEADERS).raise_for_status()
         seen: list[Any] = []
         while not seen or seen[-1]["state"] != "done":
             kind, data = next(events)
@@ -64,6 +72,17 @@ def test_a_commit_of_another_process_and_an_upload_are_told_to_who_listens(serve
                 seen.append(data)
         assert {one["job"] for one in seen} == {"mine"}
         assert seen[-1] == {"job": "mine", "name": "", "done": 16, "total": 16, "state": "done", "detail": None}
+
+
+def test_nothing_is_told_any_more_to_a_key_that_was_revoked(server: Server) -> None:
+    keys = KeyFile(server.said.parent.parent / "index")
+    with ExitStack() as stack:
+        guest = told(listening(server, stack, keys.add("guest", "read")))
+        assert next(guest)[0] == "commit"
+        keys.revoke("guest")
+        url = f"http://127.0.0.1:{server.port}/v1/documents/secret"
+        httpx.put(url, json={"text": "A secret."}, headers=HEADERS).raise_for_status()
+        assert list(guest) == []  # and the stream ends
 
 
 def test_a_bounded_number_listens_and_the_end_of_the_server_waits_for_none(server: Server) -> None:

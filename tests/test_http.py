@@ -362,6 +362,7 @@ def test_the_contract_has_examples_and_names_every_route(client: TestClient) -> 
         "/v1/search", "/v1/search/batch", "/v1/explain", "/v1/passages/{passage_id}", "/v1/passages/{passage_id}/similar",
         "/v1/facets", "/metrics", "/v1/documents", "/v1/documents/{document_id}", "/v1/originals/{document_id}", "/v1/failures",
         "/v1/events", "/v1/status", "/livez", "/readyz", "/v1/session",
+        "/v1/feedback", "/v1/feedback/about", "/v1/feedback/{judgement_id}",
     }  # fmt: skip
     assert api["components"]["schemas"]["SearchRequest"]["properties"]["question"]["examples"]
 

@@ -171,6 +171,10 @@ def _asked(client: httpx.Client, passage: str) -> list[int]:
         client.get("/v1/search", params={"q": f"faulty {MARKER}"}),
         client.get("/v1/search", params={"q": long}),
         client.get("/v1/search", params={"q": MARKER * 3600}),
+        client.post("/v1/feedback", json={"question": MARKER, "passage": passage, "verdict": "answers"}),
+        client.post("/v1/feedback", json={"question": MARKER, "passage": "none", "verdict": "answers"}),
+        client.post("/v1/feedback", json={"question": long, "verdict": "nothing"}),
+        client.post("/v1/feedback/about", json={"question": MARKER, MARKER: 1}),
         client.get("/v1/explain", params={"q": MARKER, "passage": passage}),
         client.get("/v1/explain", params={"q": MARKER, "passage": "none"}),
         client.get("/v1/search", params={"q": MARKER}, headers={"authorization": "Bearer wrong"}),
@@ -185,6 +189,8 @@ def test_what_was_asked_is_in_no_log_no_metric_and_no_file(server: Server) -> No
         passage = client.post("/v1/search", json={"question": "Who will host?"}).json()["results"][0]["id"]
         statuses = _asked(client, passage)
         assert set(statuses) == {200, 401, 403, 404, 405, 413, 414, 415, 422, 500}
+        assert _holding(server.folder, MARKER) != []  # what a person judged is kept, until it is deleted
+        assert client.delete("/v1/feedback").status_code == 204
         with ThreadPoolExecutor(24) as threads:  # 16 are worked on until their time is up, none waits
             crowd = [threads.submit(client.post, "/v1/search", json={"question": f"{MARKER} sleeps {n}"}) for n in range(24)]
             details = {one.result().json()["detail"] for one in crowd}

@@ -31,7 +31,7 @@ class Watched:
     def __init__(self, folder: Path, index: Path) -> None:
         self.root, self.index = folder / "papers", index
         self._said = [folder / "stdout", folder / "stderr"]
-        command = [PASSAGES, "watch", str(self.root), "--index", str(self.index)]
+        command = [str(PASSAGES), "watch", str(self.root), "--index", str(self.index)]
         with self._said[0].open("wb") as out, self._said[1].open("wb") as errors:
             self.process = subprocess.Popen(command, env=environment(), cwd=folder, stdout=out, stderr=errors)
 
@@ -117,6 +117,10 @@ def test_what_people_do_to_files_is_in_the_index_and_told_in_a_line(watched: Sta
         (root / "late.md").write_text("The other writer comes first.")
         time.sleep(1)
     assert one.says("added: late.md")
+    time.sleep(0.5)
+    last = (one.index / "writer.pid").stat().st_mtime_ns
+    time.sleep(1.5)
+    assert (one.index / "writer.pid").stat().st_mtime_ns == last  # a sync changes the index, which is no reason for a sync
     assert one.ends(signal.SIGINT) == 130
 
 
@@ -176,12 +180,25 @@ def followed(collection: Collection, *folders: Path, polls: bool = False) -> Ite
     assert not thread.is_alive()
 
 
-def test_a_folder_whose_system_tells_nothing_is_looked_at(collection: Collection, tmp_path: Path) -> None:
+def listeners() -> int:
+    """How often this process asks the system to tell what changes."""
+    found = 0
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # closed meanwhile
+            found += "inotify" in str(descriptor.readlink())
+    return found
+
+
+def test_a_folder_is_looked_at_where_the_system_is_not_to_be_asked(collection: Collection, tmp_path: Path) -> None:
     root = tmp_path / "papers"
     root.mkdir()
     with followed(collection, root, polls=True) as one:
         (root / "fruit.txt").write_text("Bananas are yellow.")
         one.hears(Change("added", str(root / "fruit.txt")))
+        time.sleep(0.2)
+        (root / "sea.txt").write_text("Whales breathe air.")
+        one.hears(Change("added", str(root / "sea.txt")))
+        assert listeners() == 0
 
 
 def test_what_another_writer_or_the_disk_forbids_is_told_once_and_done_later(

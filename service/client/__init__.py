@@ -20,7 +20,7 @@ from service.client.answers import (
     Stored,
 )
 from service.client.calls import Question
-from service.client.clients import AsyncClient, Client
+from service.client.clients import DEFAULT_URL, AsyncClient, Client
 from service.client.errors import (
     BusyError,
     ClientError,
@@ -37,6 +37,7 @@ from service.client.errors import (
 )
 
 __all__ = [
+    "DEFAULT_URL",
     "Answer",
     "AsyncClient",
     "BusyError",

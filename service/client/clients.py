@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from functools import wraps
+from functools import cache, wraps
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 from urllib.parse import urlsplit
@@ -236,8 +237,16 @@ def _settings(url: str, key: str | None, timeout_s: float) -> dict[str, Any]:
         "base_url": url,
         "headers": {"Authorization": f"Bearer {key}"} if key else {},
         "timeout": timeout_s,
+        "verify": _certificates(parts.scheme),
         "trust_env": not is_loopback(parts.hostname),  # a question for this machine goes through no proxy
     }
+
+
+@cache
+def _certificates(scheme: str) -> ssl.SSLContext:
+    """What a server's certificate is compared with. Loading it takes tens of milliseconds, which a client for each question
+    must not pay; without TLS none is loaded, and so none would pass."""
+    return httpx2.create_ssl_context() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _endless(timeout: httpx2.Timeout) -> httpx2.Timeout:

@@ -3,7 +3,7 @@
 import { ask, getDocument, getPassage, whenReady } from "./api.js";
 import { originalAddress } from "./documents.js";
 import { OPENED, dateOf, element, isPlainKey, nameOf, webLink } from "./dom.js";
-import { partsOf } from "./fulltext.js";
+import { markOnly, partsOf } from "./fulltext.js";
 import { offerToForget } from "./key.js";
 import { showOutline } from "./outline.js";
 import { pageOf } from "./text.js";
@@ -69,10 +69,8 @@ class DocumentPage extends HTMLElement {
     this.querySelector(".facts").replaceChildren(...factsOf(this.#whole, page));
     this.#offerOriginal(page);
     this.querySelector(".at").textContent = passage ? `${at + 1} of ${this.#found.length}` : `${this.#found.length} found`;
-    for (const mark of this.querySelectorAll("mark[aria-current]")) mark.removeAttribute("aria-current");
-    const marks = this.querySelectorAll(`mark[data-place="${at}"]`);
-    for (const mark of marks) mark.setAttribute("aria-current", "true");
-    if (marks.length) comeTo(marks[0]);
+    const mark = markOnly(this.querySelector(".text"), at);
+    if (mark) comeTo(mark);
   }
 
   #step(by) {

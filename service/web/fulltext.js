@@ -16,7 +16,7 @@ export function partsOf({ text, headings, pages }, found) {
   const layers = [
     { ranges: found.map((one, place) => inUnits(one, { place, bare: !one.evidence })), wrap: passage },
     { ranges: found.flatMap(({ evidence }) => (evidence ? [inUnits(evidence)] : [])), wrap: () => element("span", { className: "evidence" }) },
-    { ranges: found.flatMap(({ matches }) => matches.map((match) => inUnits(match))), wrap: () => element("b", { className: "match" }) },
+    { ranges: found.flatMap(({ matches }) => matches.map((match) => inUnits(match))), wrap: () => element("span", { className: "match" }) },
   ];
   const levels = headings.map(([start, , level]) => ({ start: units(start), level }));
   const borders = pages.map(units);
@@ -35,8 +35,22 @@ export function partsOf({ text, headings, pages }, found) {
 }
 
 function passage({ place, bare }) {
-  const made = element("mark", { className: bare ? "found bare" : "found" });
+  const made = element("span", { className: bare ? "found bare" : "found" });
   made.dataset.place = place;
+  return made;
+}
+
+/** Marks the passage at a place, and no other: its elements become `mark`s, of which the first is returned; null if none. */
+export function markOnly(holder, place) {
+  for (const marked of holder.querySelectorAll("mark")) retagged(marked, "span");
+  const marks = [...holder.querySelectorAll(`[data-place="${place}"]`)].map((one) => retagged(one, "mark"));
+  return marks[0] ?? null;
+}
+
+function retagged(old, tag) {
+  const made = element(tag, { className: old.className }, ...old.childNodes);
+  made.dataset.place = old.dataset.place;
+  old.replaceWith(made);
   return made;
 }
 

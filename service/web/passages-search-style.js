@@ -1,15 +1,11 @@
 /**
- * How <passages-search> looks. It begins with nothing of the page's but whether it is dark; variables change it, and every part can be styled.
+ * How <passages-search> looks. It begins with nothing of the page's but whether it is dark; variables change it, and every
+ * part can be styled.
  */
 export const STYLE = `
 :host {
-  all: initial;
   display: block;
-  color-scheme: inherit;
   container-type: inline-size;
-  font-family: var(--passages-font, system-ui, -apple-system, "Segoe UI", "Noto Sans", "Liberation Sans", sans-serif);
-  font-size: var(--passages-size, medium);
-  line-height: 1.5;
   --_ink: var(--passages-ink, light-dark(#1e1d1b, #e5e1d9));
   --_quiet: var(--passages-quiet, light-dark(#68635a, #a39d92));
   --_paper: var(--passages-paper, light-dark(#fff, #17181a));
@@ -25,8 +21,18 @@ export const STYLE = `
 * { box-sizing: border-box; }
 [hidden] { display: none !important; }
 
-.root { padding: var(--passages-padding, 1em); background: var(--_paper); color: var(--_ink); }
-h3, p, ol { margin: 0; }
+.root {
+  all: initial; /* what the page's own rules for every element give the host ends here */
+  display: block;
+  color-scheme: inherit;
+  padding: var(--passages-padding, 1em);
+  background: var(--_paper);
+  color: var(--_ink);
+  font-family: var(--passages-font, system-ui, -apple-system, "Segoe UI", "Noto Sans", "Liberation Sans", sans-serif);
+  font-size: var(--passages-size, medium);
+  line-height: 1.5;
+}
+p, ol { margin: 0; }
 label { display: block; margin-bottom: .35em; color: var(--_quiet); font-size: .875em; }
 .ask { display: flex; gap: .5em; }
 input, button { font: inherit; color: inherit; border: 1px solid var(--_quiet); border-radius: var(--_radius); }
@@ -44,7 +50,7 @@ button { padding: .5em 1em; background: var(--_field); cursor: pointer; }
 ol { margin-top: .5em; padding: 0; list-style: none; transition: opacity .1s .2s; }
 [aria-busy="true"] ol { opacity: .55; } /* only after a moment: most answers are there before */
 li { padding: .9em 0 1em; border-top: 1px solid var(--_rule); }
-h3 { font-size: 1em; font-weight: 600; overflow-wrap: anywhere; }
+.title { font-weight: 600; overflow-wrap: anywhere; }
 a { color: var(--_link); text-decoration: none; }
 a:hover, a:focus { text-decoration: underline; }
 .heading { color: var(--_quiet); font-size: .875em; }

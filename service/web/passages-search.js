@@ -94,8 +94,9 @@ class PassagesSearch extends HTMLElement {
 
   /** The labels, which may change. */
   #name() {
-    const { label, button, list, input } = this.#parts;
+    const { form, label, button, list, input } = this.#parts;
     label.textContent = this.#words("text-label");
+    form.setAttribute("aria-label", this.#words("text-label")); // so that two on a page are told apart
     button.textContent = this.#words("text-button");
     list.setAttribute("aria-label", this.#words("text-results"));
     input.placeholder = this.getAttribute("placeholder") ?? "";
@@ -180,7 +181,8 @@ class PassagesSearch extends HTMLElement {
       element(
         "li",
         {},
-        withPart("title", element("h3", { dir: "auto" }, this.#title(result))),
+        // No heading: which level it would be, only the page knows.
+        withPart("title", element("p", { className: "title", dir: "auto" }, this.#title(result))),
         heading && withPart("heading", element("p", { className: "heading", dir: "auto" }, heading)),
         withPart("passage", element("p", { className: "passage", dir: "auto" }, ...passageOf(result))),
         facts.length > 0 && withPart("source", element("p", { className: "source" }, ...facts)),
@@ -208,8 +210,10 @@ class PassagesSearch extends HTMLElement {
    */
   #address({ id, start, end, document: { id: source, uri } }) {
     const template = this.getAttribute("link");
-    if (template !== null) return template.replace(/\{(id|passage|start|end)\}/g, (_, what) =>
-      encodeURIComponent({ id: source, passage: id, start, end }[what]));
+    if (template !== null) {
+      const filled = { id: source, passage: id, start, end };
+      return template.replace(/\{(id|passage|start|end)\}/g, (_, what) => encodeURIComponent(filled[what]));
+    }
     if (uri && webLink(uri)) return uri;
     if (this.getAttribute("key")) return null;
     return `${this.#server}/document?${new URLSearchParams({ id: source, passage: id, start, end })}`;

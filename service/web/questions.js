@@ -29,7 +29,7 @@ class OwnQuestions extends HTMLElement {
       questions.length ? element("h2", { id: "own" }, "Your questions") : "",
       list,
       element("p", { className: "keeping" }, element("label", {}, keep, "Keep my questions in this browser"), clear),
-      element("p", { className: "note" }, "They stay on this device: nobody else sees this list."),
+      element("p", { className: "note" }, "They stay on this device and are never sent."),
     );
   }
 

@@ -81,11 +81,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 class GuardedServer(NamedTuple):
-    """A server that demands keys: its address, its first key, its index."""
+    """A server that demands keys: its address, its first key, the folder of its index."""
 
     address: str
     key: str
-    index: Path
+    folder: Path
 
 
 @pytest.fixture(scope="package")

@@ -104,7 +104,7 @@ def theirs(browser: Browser, guarded: GuardedServer, seen: Seen) -> Iterator[The
 
 def test_a_site_with_a_key_of_its_own_searches_and_shares_key_and_question_with_nobody(theirs: Theirs) -> None:
     page, server = theirs.page, theirs.server
-    key = KeyFile(server.index).add("theirs", "read", [theirs.site.origin])
+    key = KeyFile(server.folder).add("theirs", "read", [theirs.site.origin])
     theirs.shows(f'key="{key}" link="/archive/{{id}}#{{start}}" text-answered="Répondu" text-label="Chercher" limit="2"')
     page.keyboard.press("Tab")
     expect(page.get_by_label("Chercher")).to_be_focused()
@@ -114,8 +114,8 @@ def test_a_site_with_a_key_of_its_own_searches_and_shares_key_and_question_with_
     expect(page.locator("mark").first).to_have_text(SAUDI)
     expect(page.get_by_role("status")).to_contain_text("2 found")
     expect(page.get_by_role("list", name="Passages found").get_by_role("listitem")).to_have_count(2)
-    evidence = page.locator("mark").first.evaluate("(mark) => { const { display, color, textTransform } = getComputedStyle(mark);"
-        " return [display, color, textTransform]; }")  # fmt: skip
+    style = "(mark) => ['display', 'color', 'textTransform'].map((name) => getComputedStyle(mark)[name])"
+    evidence = page.locator("mark").first.evaluate(style)
     assert evidence == ["inline", "rgb(30, 29, 27)", "none"]  # whatever the page's styles want
     assert page.evaluate("document.documentElement.scrollWidth") == 360
 
@@ -134,7 +134,7 @@ def test_a_site_with_a_key_of_its_own_searches_and_shares_key_and_question_with_
 
 
 def test_a_site_without_a_key_is_told_that_the_search_failed(theirs: Theirs, seen: Seen) -> None:
-    KeyFile(theirs.server.index).add("for-modules", "read", [theirs.site.origin])  # who has no key gets no script either
+    KeyFile(theirs.server.folder).add("for-modules", "read", [theirs.site.origin])  # who has no key gets no script either
     theirs.shows(f'key="wrong" question="{QUESTION}"')
     expect(theirs.page.get_by_role("status")).to_contain_text("The search failed: the key is not known, or was revoked")
     expect(theirs.page.locator("passages-search li")).to_have_count(0)

@@ -78,7 +78,7 @@ def test_who_has_no_key_is_told_so(locked: Page, seen: Seen) -> None:
 
 def test_another_sites_page_gets_nothing_by_a_visitors_session(browser: Browser, guarded: GuardedServer, server: str) -> None:
     """Another port of the same name is the same site: its requests carry the cookie, and are refused all the same."""
-    address, key = guarded
+    address, key, _ = guarded
     context = browser.new_context()
     page = context.new_page()
     page.goto(f"{address}/livez")
