@@ -4,6 +4,7 @@ import { whenStarted } from "./api.js";
 import { getFailures, getSession, getSources, listen } from "./documents.js";
 import { dateOf, element } from "./dom.js";
 import { offerToForget } from "./key.js";
+import "./judged.js";
 import { count } from "./listing.js";
 import "./upload.js";
 

@@ -62,7 +62,7 @@ class PassageFeedback extends HTMLElement {
   #follow = () => this.#show();
 
   /** The button for a passage's id under a question, and the filter it was asked with; for null, that nothing answers. */
-  on(question, passage, filter = {}) {
+  on({ question, filter }, passage) {
     this.#words?.removeEventListener("change", this.#follow);
     this.#words = wordsOn({ question, filter });
     this.#passage = passage;

@@ -1,5 +1,6 @@
 /** One passage that was found, as an item of the list of results. */
 
+import { ask } from "./api.js";
 import { citationOf, copy } from "./citation.js";
 import { dateOf, element, nameOf, webLink } from "./dom.js";
 import "./feedback.js";
@@ -12,10 +13,11 @@ const NAMED = 3; // other documents that are named at once
 
 class PassageResult extends HTMLElement {
   /**
-   * Fill it from the contract's result; `rank` counts from 1, `question` goes along to the document's page, `explained` gives
-   * the contract's explained answer, once somebody wants to know.
+   * Fill it from the contract's result; `rank` counts from 1, `asked` is the question, which goes along to the document's page,
+   * and the filter.
    */
-  show(result, rank, question, explained) {
+  show(result, rank, asked) {
+    const { question } = asked;
     const { document: source, heading, verdict } = result;
     const link = element("a", { className: "title", href: addressOf(result, question) }, nameOf(source));
     this.dataset.verdict = verdict; // how much of it may be made: see search.css
@@ -26,7 +28,7 @@ class PassageResult extends HTMLElement {
       element("p", { className: "passage", dir: "auto" }, ...passageOf(result)),
       element("p", { className: "source" }, ...sourceOf(result)),
       ...alsoIn(result, question),
-      ...this.#actions(result, question, explained),
+      ...this.#actions(result, rank, asked),
     );
     return this;
   }
@@ -36,7 +38,9 @@ class PassageResult extends HTMLElement {
     return this.querySelector(".title");
   }
 
-  #actions(result, question, explained) {
+  #actions(result, rank, asked) {
+    const { question, filter } = asked;
+    const explained = () => ask(question, { offset: rank - 1, limit: 1, filter, explain: true });
     const panel = element("div", { className: "panel", hidden: true });
     const cite = element("button", { type: "button" }, "Copy citation");
     cite.addEventListener("click", async () => panelled(panel, await copy(citationOf(result, location.origin), "Citation copied")));
@@ -46,7 +50,7 @@ class PassageResult extends HTMLElement {
       opener("Why this?", panel, () => whyOf(result, explained)),
       opener("More like this", panel, () => similarTo(result, (one) => addressOf(one, question))),
       cite,
-      document.createElement("passage-feedback").on(question, result.id),
+      document.createElement("passage-feedback").on(asked, result.id),
     );
     return [row, panel];
   }

@@ -145,16 +145,14 @@ class SearchPage extends HTMLElement {
     // The index may have changed since the passages above were found.
     const fresh = results.slice(0, wanted).filter(({ id }) => !this.#results.has(id));
     for (const result of fresh) {
-      const offset = this.#results.size;
-      const explained = () => ask(question, { offset, limit: 1, filter, explain: true });
-      const item = document.createElement("passage-result").show(result, offset + 1, question, explained);
+      const item = document.createElement("passage-result").show(result, this.#results.size + 1, { question, filter });
       this.#results.set(result.id, item);
       this.querySelector(".results").append(element("li", {}, item));
     }
     const shown = this.#results.size;
     this.querySelector(".hits").hidden = shown === 0;
     this.querySelector(".share").hidden = false;
-    this.querySelector("passage-feedback.all").on(question, null);
+    this.querySelector("passage-feedback.all").on({ question, filter }, null);
     this.querySelector(".more").hidden = results.length <= wanted || shown >= REACH;
     if (shown === 0) this.#say(this.#nothing());
     else this.#say(`${count(shown, "passage")} in ${Math.max(1, Math.round(took))} ms`, verdict);
