@@ -114,7 +114,7 @@ def _terminable() -> Iterator[None]:
 
 
 def _environment(index: Path, model: str) -> Mapping[str, str]:
-    ours = {"INDEX": str(index.resolve()), "HOST": "127.0.0.1", "PORT": "0", "MODEL": model}
+    ours = {"INDEX": str(index), "HOST": "127.0.0.1", "PORT": "0", "MODEL": model}
     others = {name: value for name, value in os.environ.items() if not name.startswith("PASSAGES_")}
     return others | {f"PASSAGES_{name}": value for name, value in ours.items()}
 

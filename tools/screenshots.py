@@ -11,9 +11,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from io import BytesIO
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Annotated, NamedTuple
 from urllib.parse import urlencode
 
@@ -33,7 +34,7 @@ _NOTHING = "How do I remove limescale from a kettle?"
 _ARGUMENTS = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --hide-scrollbars".split()
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _COLOURS = 128  # of an image: text and flat areas need no more, and it is a third of the size
-_QUIET_MS = 500  # nothing moves on the page any more
+_QUIET_MS = 1000  # nothing moves on the page any more
 
 # A page that keeps a stream of events open is never without requests, so what counts is that nothing changes.
 _SETTLED = """quiet => new Promise(done => {
@@ -65,8 +66,8 @@ def _open_first(page: Page) -> None:
 SHOTS = {
     "answered": Shot(_ask(_ANSWERED), "passage-result"),
     "nothing": Shot(_ask(_NOTHING), "passage-result"),
-    "document": Shot(_open_first, "h1"),
-    "collection": Shot(lambda page: page.goto("/collection"), "h1"),
+    "document": Shot(_open_first, "main mark"),
+    "collection": Shot(lambda page: page.goto("/collection"), "main a[href^='/document']"),
     "phone": Shot(_ask(_ANSWERED), "passage-result", 360, 760),
     "dark": Shot(_ask(_ANSWERED), "passage-result", is_dark=True),
 }
@@ -77,15 +78,30 @@ def main(
     index: Annotated[Path, typer.Option(help="The index, brought up to date first.")] = _INDEX,
 ) -> None:
     """Take the pictures and write them."""
-    collected = [ROOT / "seeds", *([_PRESS] if _PRESS.is_file() else [])]
+    index = index.resolve()
+    collected = [
+        ROOT / "seeds",
+        _papers(Path(gettempdir()) / "passages-papers"),
+        *([_PRESS.resolve()] if _PRESS.is_file() else []),
+    ]
     command = [str(Path(sys.executable).with_name("passages")), "index", *map(str, collected), "--index", str(index)]
     subprocess.run(command, check=True)  # noqa: S603
     IMAGES.mkdir(parents=True, exist_ok=True)
-    with serving(index, DEFAULT_MODEL) as server, _browser() as browser:
+    # From beside the index: a page shows where it lies, and this machine's folders are nobody's business.
+    with chdir(index.parent), serving(Path(index.name), DEFAULT_MODEL) as server, _browser() as browser:
         for name in only or SHOTS:
             picture = _taken(browser, server.address.url, SHOTS[name])
             (IMAGES / f"{name}.png").write_bytes(picture)
             print(f"{name}.png: {len(picture) >> 10} KiB")
+
+
+def _papers(folder: Path) -> Path:
+    """A folder with a file that is read, and a scan, which is not: a collection shows both."""
+    folder.mkdir(parents=True, exist_ok=True)
+    minutes = "# Minutes of the archive committee\n\nThe committee decided to move the map collection to the north cellar.\n"
+    (folder / "minutes.md").write_text(minutes, encoding="utf-8")
+    Image.new("L", (600, 800), 240).save(folder / "scan of a letter.pdf")
+    return folder
 
 
 @contextmanager
@@ -106,9 +122,10 @@ def _taken(browser: Browser, address: str, shot: Shot) -> bytes:
         color_scheme="dark" if shot.is_dark else "light", reduced_motion="reduce", locale="en-GB",
     )  # fmt: skip
     page = context.new_page()
-    shot.reach(page)
-    page.locator(shot.seen).first.wait_for()
-    page.evaluate(_SETTLED, _QUIET_MS)
+    for _ in range(2):  # the first question after a start takes longer than those that follow, and the page says how long
+        shot.reach(page)
+        page.locator(shot.seen).first.wait_for()
+        page.evaluate(_SETTLED, _QUIET_MS)
     picture = page.screenshot(animations="disabled", caret="hide")
     context.close()
     return _small(picture)
