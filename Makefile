@@ -9,7 +9,7 @@ export HF_HUB_OFFLINE := 1
 TESTS ?= -m "not slow"
 DOCS ?=
 
-.PHONY: serve test test-crash test-fuzz test-soak test-load coverage lint bench bench-speed peers clean
+.PHONY: serve test test-crash test-fuzz test-soak test-load coverage lint bench bench-speed bench-page peers clean
 
 serve: $(VENV)/.installed
 ifneq ($(DOCS),)
@@ -64,6 +64,10 @@ bench-speed: $(VENV)/.installed-dev
 	for what in speed ann load; do \
 		$(BIN)/python -m eval $$what "$${PASSAGES_DATA:-../shared/data}/press-questions" --index build/eval/press-questions || exit 1; \
 	done
+
+# The search page in Chromium: from the pause in typing until the first passage is painted. Three minutes.
+bench-page: $(VENV)/.installed-dev
+	$(BIN)/python -m eval page "$${PASSAGES_DATA:-../shared/data}/press-questions" --index build/eval/press-questions
 
 # Passages beside other libraries, each in an environment of its own; needs PASSAGES_DATA. About 7 GB on disk.
 # One that cannot be installed is reported by name, and the others are compared.

@@ -12,6 +12,11 @@ export function remember(question) {
   write(KEPT, [question, ...kept().filter((one) => one !== question)].slice(0, MOST));
 }
 
+/** Forgets all of them. */
+export function forget() {
+  write(KEPT, null);
+}
+
 class OwnQuestions extends HTMLElement {
   connectedCallback() {
     this.draw();
@@ -29,19 +34,19 @@ class OwnQuestions extends HTMLElement {
       questions.length ? element("h2", { id: "own" }, "Your questions") : "",
       list,
       element("p", { className: "keeping" }, element("label", {}, keep, "Keep my questions in this browser"), clear),
-      element("p", { className: "note" }, "They stay on this device: nobody else sees this list."),
+      element("p", { className: "note" }, "They stay on this device and are never sent."),
     );
   }
 
   #keep(isWanted) {
     write(OFF, isWanted ? null : true);
-    if (!isWanted) write(KEPT, null);
+    if (!isWanted) forget();
     this.draw();
     this.querySelector("input").focus();
   }
 
   #forget() {
-    write(KEPT, null);
+    forget();
     this.draw();
     this.querySelector("input").focus(); // the button is gone
   }

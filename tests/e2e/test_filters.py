@@ -11,7 +11,7 @@ import httpx
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.test_page import delete, put
+from tests.e2e.test_page import body, delete, put
 
 pytestmark = pytest.mark.browser
 
@@ -47,8 +47,9 @@ def best(server: str, where: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def menu(page: Page, name: str) -> Locator:
-    page.locator("summary", has_text=name).first.click()
-    return page.locator("details.menu[open]")
+    opened = page.locator("details.menu", has=page.locator("summary", has_text=name))
+    opened.locator("summary").first.click()
+    return opened
 
 
 def shown(values: Locator) -> dict[str, str]:
@@ -164,7 +165,7 @@ def test_filters_go_along_to_the_next_question_and_to_more(page: Page, ferries: 
     expect(page.locator("passage-result")).to_have_count(9)
     with page.expect_request("**/v1/search") as sent:
         page.get_by_role("searchbox").fill("Which ferry crossed at ten?")
-    assert sent.value.post_data_json["filter"] == {"steam": [False]}
+    assert body(sent.value)["filter"] == {"steam": [False]}
 
 
 def test_addresses_say_what_kind_a_value_is(page: Page, ferries: str) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, expect
 
 from tests.e2e.conftest import Seen, launched
 
@@ -37,6 +37,11 @@ def delete(server: str, name: str) -> None:
 def ask(page: Page, question: str) -> None:
     page.get_by_label("Ask this collection a question").fill(question)
     page.keyboard.press("Enter")
+
+
+def body(request: Request) -> Any:
+    """What the page sent, as JSON."""
+    return json.loads(request.post_data or "null")
 
 
 def rewritten(change: Callable[[dict[str, Any]], None]) -> Callable[[Route], None]:
@@ -101,7 +106,7 @@ def test_questions_go_by_post(page: Page) -> None:
     with page.expect_request("**/v1/search") as sent:
         ask(page, QUESTION)
     assert sent.value.method == "POST"
-    assert json.loads(sent.value.post_data or "")["question"] == QUESTION
+    assert body(sent.value)["question"] == QUESTION
     expect(page.get_by_role("status")).to_have_text(COUNTED)
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.e2e.test_page import LINK, QUESTION, SAUDI, TITLE, delete, put, rewritten
+from tests.e2e.test_page import LINK, QUESTION, SAUDI, TITLE, body, delete, put, rewritten
 
 pytestmark = pytest.mark.browser
 
@@ -28,7 +28,7 @@ def test_why_draws_what_each_signal_adds(page: Page, server: str) -> None:
     expect(button).to_have_attribute("aria-expanded", "false")
     with page.expect_request("**/v1/search") as sent:  # by POST: the question stays out of addresses
         button.click()
-    assert sent.value.post_data_json["explain"] is True
+    assert body(sent.value)["explain"] is True
     expect(button).to_have_attribute("aria-expanded", "true")
 
     answer = explained(server)
@@ -60,8 +60,8 @@ def test_why_is_of_this_result_under_these_filters(page: Page, server: str) -> N
     third = page.locator("passage-result").nth(2)
     with page.expect_request("**/v1/search") as sent:
         third.get_by_role("button", name="Why this?").click()
-    body = sent.value.post_data_json
-    assert (body["offset"], body["limit"], body["filter"]) == (2, 1, {"kind": ["media note"]})
+    asked = body(sent.value)
+    assert (asked["offset"], asked["limit"], asked["filter"]) == (2, 1, {"kind": ["media note"]})
     expect(third.locator(".sum")).to_be_visible()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, Request, Route, expect
 
-from tests.e2e.test_page import QUESTION, SAUDI, ask
+from tests.e2e.test_page import QUESTION, SAUDI, ask, body
 
 pytestmark = pytest.mark.browser
 
@@ -19,7 +19,7 @@ def questions(page: Page) -> list[str]:
 
     def note(request: Request) -> None:
         if request.url.endswith("/v1/search"):
-            asked.append(request.post_data_json["question"])
+            asked.append(body(request)["question"])
 
     page.on("request", note)
     return asked
