@@ -25,11 +25,11 @@ LEVEL = 0.05
 _LEAST = 6  # differences all of one sign, below which the test cannot tell anything
 FEW = 50  # questions below which a figure is told to say little
 _ROWS = {
-    "success@1": "the first passage answers",
+    "success@1": "first passage answers",
     "nDCG@10": "nDCG@10",
-    "evidence": "the right sentence is marked",
-    "false_reject": "answerable, called nothing",
-    "false_accept": "unanswerable, called answered",
+    "evidence": "right sentence marked",
+    "false_reject": "called nothing, wrongly",
+    "false_accept": "called answered, wrongly",
 }
 
 
@@ -159,7 +159,9 @@ def _often(p: float) -> str:
 
 
 def _verdicts_said(first: Side, second: Side) -> str:
-    """Of the questions whose answers stand in both, or in neither."""
+    """Of the questions whose answers stand in both, if both claim something."""
+    if any(one.verdict == "uncalibrated" for side in (first, second) for one in side.outcomes):
+        return ""
     both = [pair for pair in zip(first.outcomes, second.outcomes, strict=True) if not any(one.gone for one in pair)]
     wrong = [sum(pair[at].wrong_verdict for pair in both) for at in (0, 1)]
     if wrong[0] == wrong[1]:
@@ -188,8 +190,10 @@ def _questions(index: Path, file: Path | None) -> list[OwnQuestion]:
 
 
 def _open(folder: Path, model: str | None, runtime: Runtime, like: Collection | None = None) -> Collection:
-    """The index with the model that it was made with; a model that two share is loaded once."""
-    from indexer import DEFAULT_MODEL, Collection
+    """The index, with the model that it was made with if no ``model`` is named; one shared with ``like`` is loaded once.
+
+    Raises :class:`EvalError` if the model is not here or another one, :class:`indexer.PassagesError`."""
+    from indexer import Collection, PassagesError
 
     with Collection(folder) as looked, looked.catalog.read() as snapshot:
         contract = snapshot.contract
@@ -199,7 +203,13 @@ def _open(folder: Path, model: str | None, runtime: Runtime, like: Collection | 
         with like.catalog.read() as snapshot:
             if snapshot.contract and snapshot.contract.same_vectors(contract):
                 return Collection(folder, like.model, encoder=like.encoder)
-    return Collection(folder, model or contract.name or DEFAULT_MODEL, runtime=runtime)
+    collection = Collection(folder, model or contract.name, runtime=runtime)
+    try:
+        collection.check_model()  # before questions are asked of another one for nothing
+    except PassagesError as error:
+        collection.close()
+        raise EvalError(f"{error}; or name it with {'--model' if like is None else '--against-model'}") from error
+    return collection
 
 
 def _side(collection: Collection, outcomes: list[Outcome]) -> Side:
@@ -289,8 +299,8 @@ def _shown(source: str | None, text: str) -> str:
 
 def _words(of: int, value: Estimate | None) -> str:
     if value is None:
-        return "the model is not calibrated"
-    return f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})" if of else "-"
+        return "not calibrated"
+    return f"{value.value:.2f} ({value.low:.2f}–{value.high:.2f})" if of else "-"
 
 
 def _plain(of: int, value: Estimate | None) -> dict[str, Any] | None:

@@ -143,8 +143,7 @@ def _named(page: _Page) -> Iterator[Tag]:
 
 
 def _names(tag: Tag) -> str:
-    classes = tag.get("class") or []
-    return CAMEL.sub("-", " ".join([*(classes if isinstance(classes, list) else [classes]), str(tag.get("id") or "")]))
+    return CAMEL.sub("-", " ".join([*tag.get_attribute_list("class"), str(tag.get("id") or "")]))
 
 
 def _beside_content(page: _Page) -> Iterator[Tag]:

@@ -18,6 +18,7 @@ from indexer.backup import ASIDE, STAGING
 from indexer.catalog import CATALOG_FILE, Catalog, content_hash, document_hash
 from indexer.errors import PassagesError
 from indexer.files import named_folder
+from indexer.judgementfile import Judgements
 from indexer.lock import LockedError, WriterLock
 from indexer.models import locate
 from indexer.passages import Passage
@@ -46,7 +47,7 @@ class Finding(NamedTuple):
 
 def examine(folder: Path, model: str) -> Iterator[Finding]:
     """Every check, in an order in which the first error is most likely the cause of the others."""
-    for look in (check_writable, check_space, check_lock, check_leftovers, check_aside):
+    for look in (check_writable, check_space, check_lock, check_leftovers, check_aside, check_judgements):
         yield look(folder)
     try:
         catalog = Catalog(folder, migrate=False) if (folder / CATALOG_FILE).exists() or Witness(folder).known() else None
@@ -137,6 +138,18 @@ def check_aside(folder: Path) -> Finding:
         message = f"kept by a restore, for who can save some of it, until you delete it: {_some(aside)}"
         return Finding("aside", "warning", message)
     return Finding("aside", "ok", "no damaged catalog was kept")
+
+
+def check_judgements(folder: Path) -> Finding:
+    """Whether judged questions can be read, each of them. No command makes them again."""
+    try:
+        kept = Judgements(folder).read()
+    except PassagesError as error:
+        return Finding("judgements", "error", str(error))
+    if kept.damaged:
+        message = f"{kept.damaged:,} of {len(kept.judgements) + kept.damaged:,} judged questions are damaged and left out"
+        return Finding("judgements", "warning", message)
+    return Finding("judgements", "ok", f"{len(kept.judgements):,} judged questions can be read")
 
 
 def check_catalog(catalog: Catalog) -> Finding:

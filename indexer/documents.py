@@ -29,6 +29,7 @@ __all__ = [
     "content_hash",
     "document_from_record",
     "is_supported",
+    "is_table",
     "read_documents",
     "reason_of",
     "sidecar",
@@ -68,6 +69,12 @@ def is_supported(path: Path) -> bool:
     """Whether the suffix names a format that can be read; the file itself is not opened. A sidecar is no document."""
     suffix = path.suffix.lower()
     return not path.name.endswith(SIDECAR_SUFFIX) and (suffix in FORMATS or suffix in JSON_LINES)
+
+
+def is_table(path: Path) -> bool:
+    """Whether it is a file of which each row can be a document."""
+    form = FORMATS.get(path.suffix.lower())
+    return form is not None and form.media_type in TABLES
 
 
 def sidecar(path: Path) -> Path:
@@ -233,7 +240,7 @@ def _whole_file(
     if suffix not in FORMATS:
         raise UnreadableError(f'has a suffix ("{path.suffix}") of no format that can be read')
     companion = _read_sidecar(path, root)
-    if FORMATS[suffix].media_type in TABLES and companion.get("columns") is not None:
+    if is_table(path) and companion.get("columns") is not None:
         yield from _row_documents(path, document_id, root, largest, companion)
         return
     with open_input(path, root, largest) as file:

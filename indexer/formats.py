@@ -253,19 +253,19 @@ FORMATS: dict[str, Format] = {
     **dict.fromkeys((".md", ".markdown"), Format("text/markdown", _deferred("markdown", "read_markdown"))),
     ".csv": Format("text/csv", _deferred("tables", "read_csv")),
     ".tsv": Format("text/tab-separated-values", _deferred("tables", "read_csv")),
-    **dict.fromkeys((".html", ".htm"), Format("text/html", _deferred("web", "read_html"))),
-    ".xhtml": Format("application/xhtml+xml", _deferred("web", "read_html")),
+    **dict.fromkeys((".html", ".htm"), Format("text/html", _deferred("web", "read_html"), 2)),
+    ".xhtml": Format("application/xhtml+xml", _deferred("web", "read_html"), 2),
     ".docx": Format(
-        "application/vnd.openxmlformats-officedocument.wordprocessingml.document", _deferred("office", "read_docx")
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document", _deferred("office", "read_docx"), 2
     ),
     ".pptx": Format(
         "application/vnd.openxmlformats-officedocument.presentationml.presentation", _deferred("office", "read_pptx")
     ),
     ".xlsx": Format("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", _deferred("office", "read_xlsx")),
-    ".epub": Format("application/epub+zip", _deferred("books", "read_epub")),
+    ".epub": Format("application/epub+zip", _deferred("books", "read_epub"), 2),
     ".odt": Format("application/vnd.oasis.opendocument.text", _deferred("opendocument", "read_odt")),
     ".rtf": Format("application/rtf", _deferred("richtext", "read_rtf")),
-    ".eml": Format("message/rfc822", _deferred("mail", "read_eml")),
-    ".pdf": Format("application/pdf", _deferred("pdf", "read_pdf")),
+    ".eml": Format("message/rfc822", _deferred("mail", "read_eml"), 2),
+    ".pdf": Format("application/pdf", _deferred("pdf", "read_pdf"), 2),
 }
 JSON_LINES = frozenset([".jsonl", ".ndjson"])

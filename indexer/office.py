@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-import warnings
 import zipfile
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -208,39 +206,28 @@ def read_xlsx(data: bytes) -> Content:
     """A workbook: each sheet under its name, one line a row."""
     with Container(data, "xlsx") as container:
         container.check_parts()
-        try:
-            return _content(container, _sheet_blocks(io.BytesIO(data)))
-        except OSError as error:  # the library's word for a missing workbook, not the disk's
-            raise UnreadableError(f"is damaged: not a whole xlsx file; copy or download it again [{error}]") from None
+        return _content(container, _sheet_blocks(io.BytesIO(data)))
 
 
 def _sheet_blocks(file: io.BytesIO) -> list[Block]:
-    from openpyxl.reader.excel import ExcelReader
-
-    class Reader(ExcelReader):
-        def read_properties(self) -> None:
-            """Leave them: the library refuses a whole workbook for a date in them that it cannot read."""
+    from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum, XmlError, ZipError
 
     blocks = []
-    with warnings.catch_warnings():
-        # What it says of styles and extensions that it leaves out is nothing to a reader of text.
-        warnings.simplefilter("ignore", UserWarning)
-        reader = Reader(file, read_only=True, data_only=True, keep_links=False)
-        reader.read()
-        for sheet in reader.wb.worksheets:
-            sheet.reset_dimensions()  # some programs write too small ones, and the library would stop there
-            rows = islice(sheet.iter_rows(values_only=True), LAST_ROW)
+    try:
+        workbook = CalamineWorkbook.from_filelike(file)
+        for one in workbook.sheets_metadata:
+            if one.typ != SheetTypeEnum.WorkSheet:
+                continue
+            rows = islice(workbook.get_sheet_by_name(one.name).iter_rows(), LAST_ROW)
             lines = row_lines([cells for row in rows if any(cells := [_cell_text(value) for value in row])])
             if lines:
-                blocks += [Block([squeeze(sheet.title)], 1), Block(lines)]
+                blocks += [Block([squeeze(one.name)], 1), Block(lines)]
+    except (CalamineError, XmlError, ZipError) as error:
+        raise UnreadableError(f"is damaged: not a whole xlsx file; copy or download it again [{error}]") from None
     return blocks
 
 
 def _cell_text(value: object) -> str:
-    if value is None:
-        return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    if isinstance(value, datetime):  # a day comes as its midnight
-        return str(value).removesuffix(" 00:00:00")
     return squeeze(str(value))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from indexer.errors import UnreadableError
 from indexer.formats import Block, Content, assemble, signature, squeeze
@@ -18,7 +19,8 @@ def read_rtf(data: bytes) -> Content:
     if not data.lstrip()[:5] == b"{\\rtf":
         raise UnreadableError(f"is not RTF{' but ' + signature(data) if signature(data) else ''}; give it its right suffix")
     source = data.decode("latin-1")  # RTF is ASCII: other letters are written as numbers
-    lines = str(rtf_to_text(source, errors="replace")).split("\n")
+    convert: Callable[..., str] = rtf_to_text
+    lines = convert(source, errors="replace").split("\n")
     fields = {name: squeeze(value) for name, value in INFO.findall(source) if value.strip()}
     text, headings = assemble(_blocks(lines))
     metadata = {name: value for name, value in fields.items() if name != "title"}

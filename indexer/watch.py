@@ -87,11 +87,12 @@ class Watch:
 
     def sync(self, report: Callable[[Progress], None] | None = None) -> Summary | None:
         """Sync the folders that are due and there; what it did, or None if there is nothing to do or it failed."""
-        away = [folder for folder in self.folders if not folder.is_dir()]
+        there = self._there()
+        away = [folder for folder in self.folders if folder not in there]
         for folder in away:
             self._say(folder, f"{folder} is not there: what was indexed of it is kept, and it is followed once it is back")
         # With a folder, those of its folders that are followed too: each by itself may be the place of a disk.
-        due = [one for one in self.folders if one not in away and any(one.is_relative_to(each) for each in self._due)]
+        due = [one for one in there if any(one.is_relative_to(each) for each in self._due)]
         if not due or time.monotonic() < self._not_before:
             return None
         sync = Sync(self._collection, report, self._limits, changed=self._tell, spare_empty=True)
@@ -125,7 +126,7 @@ class Watch:
         self._failed = {*others, *failed}
 
     def _there(self) -> dict[Path, Identity]:
-        """The folders that are there."""
+        """The folders that are there, in their order; one that cannot be looked at, as of a network that is down, is not."""
         found: dict[Path, Identity] = {}
         for folder in self.folders:
             with suppress(OSError):

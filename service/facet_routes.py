@@ -7,12 +7,35 @@ from typing import Annotated
 from fastapi import FastAPI, Query, Request
 
 from indexer.facets import MAX_FIELDS, Fields, check_fields, counted
+from indexer.snapshot import Snapshot
 from service.facet_contract import FacetsResponse, facet_responses
 from service.service import Service
+
+_KEPT = 32  # answers
+
+
+class _Answers:
+    """Counting goes over every document, so an answer is kept until the next commit. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, ...] | bool, tuple[tuple[str, int], FacetsResponse]] = {}
+
+    def of(self, snapshot: Snapshot, fields: Fields) -> FacetsResponse:
+        asked, commit = fields if fields is True else tuple(fields), (snapshot.identity, snapshot.generation)
+        known = self._kept.get(asked)
+        if known is not None and known[0] == commit:
+            return known[1]
+        found = facet_responses(counted(snapshot.described(), fields))
+        answer = FacetsResponse(generation=snapshot.generation, facets=found)
+        if len(self._kept) >= _KEPT:
+            self._kept.clear()
+        self._kept[asked] = commit, answer
+        return answer
 
 
 def add(app: FastAPI) -> None:
     """Add the route to ``app``."""
+    answers = _Answers()
 
     @app.get("/v1/facets")
     def facets(
@@ -27,5 +50,4 @@ def add(app: FastAPI) -> None:
         fields: Fields = field or True
         check_fields(fields)
         with service.collection.catalog.read() as snapshot:
-            found = counted(snapshot.described(), fields)
-            return FacetsResponse(generation=snapshot.generation, facets=facet_responses(found))
+            return answers.of(snapshot, fields)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service import interruption
+from service import columns, interruption
 from service.options import IndexOption, JsonOption, ModelOption
 
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ def index(
     index: IndexOption = None,
     model: ModelOption = None,
     reindex: Annotated[bool, typer.Option("--reindex", help="Encode everything in the index again, with this model.")] = False,
+    text_column: columns.TextColumn = None,
+    id_column: columns.IdColumn = None,
+    title_column: columns.TitleColumn = None,
+    date_column: columns.DateColumn = None,
     as_json: JsonOption = False,
 ) -> None:
     """Bring the index up to date with folders and files: what was added, changed, moved or deleted."""
@@ -37,6 +41,7 @@ def index(
     settings = load(index=index, model=model)
     if bool(paths) == reindex:
         raise typer.BadParameter("name what to index, such as: passages index ~/papers; or give --reindex alone")
+    columns.choose(paths or [], text_column, id=id_column, title=title_column, date=date_column)
     collection = opened(settings, create=not reindex)
     if reindex:
         _reindex(collection, as_json)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from indexer.documents import sidecar
+
 PASSAGES = Path(sys.executable).parent / "passages"
 
 
@@ -166,3 +168,24 @@ def wait_ready(address: str) -> bool:
         except OSError:
             time.sleep(0.1)
     return False
+
+
+def test_a_chosen_column_makes_a_document_of_each_row_from_then_on(tmp_path: Path) -> None:
+    table = tmp_path / "letters.csv"
+    table.write_text("no,body,place\nA 1,The frost killed the vines.,Brno\nA 2,The coach was robbed.,Graz\n", encoding="utf-8")
+    done = passages("index", "letters.csv", "--text-column", "words", cwd=tmp_path)
+    assert done.returncode == 2
+    assert not sidecar(table).exists()
+    done = passages("index", "letters.csv", "--text-column", "body", "--id-column", "no", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["added"] == 2, done.stderr
+    assert json.loads(sidecar(table).read_text()) == {"columns": {"text": "body", "id": "no"}}
+    done = passages("index", ".", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["unchanged"] == 2, done.stderr
+    assert "letters.csv#A 1" in passages("search", "What killed the vines?", "--limit", "1", cwd=tmp_path).stdout
+
+
+def test_columns_are_chosen_of_tables_only_and_with_a_text(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    for arguments in (["a.txt", "--text-column", "body"], ["a.txt", "--id-column", "no"]):
+        assert passages("index", *arguments, cwd=tmp_path).returncode == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]

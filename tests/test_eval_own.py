@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from eval.compare import needed, randomised
 from eval.errors import EvalError
 from eval.indexes import index
 from eval.measures import ndcg, per_question
-from eval.outcomes import Outcome, measures
+from eval.outcomes import Outcome, _found, measures
 from eval.own import Side, decide
 from eval.questions import OwnQuestion, Unit, from_file, from_judgements
 from eval.rates import share
@@ -117,12 +118,28 @@ def test_the_better_index_is_named_only_where_chance_does_not_explain_it() -> No
 def test_opposite_verdicts_are_told_with_the_decision() -> None:
     says = decide(side("old", [0.2] * 8), side("new", [0.9] * 8, "nothing")).says
     assert "Of 8 questions, the verdict of old is the opposite of the truth for 0, that of new for 8." in says
+    assert "verdict" not in decide(side("old", [0.2] * 8, "nothing"), side("new", [0.9] * 8, "uncalibrated")).says
 
 
 def test_a_model_that_is_not_calibrated_has_no_errors_of_the_verdict() -> None:
     measured = measures(side("tiny", [0.5] * 3, "uncalibrated").outcomes)
     assert measured["false_reject"] == (3, None)
     assert measured["nDCG@10"][1] is not None
+
+
+def test_each_thing_that_answers_is_credited_once_at_its_first_passage() -> None:
+    """As eval.credit does: further passages of it take no rank, and one passage may hold two of them."""
+    answers: list[Any] = [SimpleNamespace(is_in=lambda one, here=here: one in here) for here in ("ab", "d", "d")]
+    results: list[Any] = ["a", "b", "c", "d"]
+    assert _found(results, answers) == [True, False, True, True]
+    assert _found(results[2:3], answers) == [False]
+
+
+def test_nothing_is_the_right_verdict_where_what_answers_is_gone() -> None:
+    one = Outcome(OwnQuestion("?", answers=(Unit(None, "d"),)), "nothing")
+    assert one.wrong_verdict
+    assert not replace(one, gone=True).wrong_verdict
+    assert measures([replace(one, gone=True)])["false_reject"][0] == 0
 
 
 def said(question: str, verdict: Any, text: str = "", **more: Any) -> Judgement:
@@ -300,6 +317,15 @@ def test_the_table_the_decision_and_the_worst_questions_are_shown(good: Collecti
     assert shown.count("Worst questions of ") == 2
     assert "what answers is not in this index; verdict: " in shown
     assert shown.count(" wanted ") == 2
+
+
+def test_a_model_that_is_not_here_is_told_before_anything_is_asked(good: Collection, half: Collection, work: Path) -> None:
+    (work / "model").mkdir(exist_ok=True)
+    against = ["--against", str(half.folder), "--against-model", str(work / "model")]
+    done = CliRunner().invoke(app, ["own", str(good.folder), *against])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "; or name it with --against-model" in done.stderr
+    assert "asking" not in done.stderr
 
 
 def test_an_index_without_judged_questions_says_how_to_judge(half: Collection, work: Path) -> None:

@@ -159,6 +159,10 @@ def test_over_http_facets_come_only_if_they_are_asked_for(tmp_path: Path) -> Non
         assert whole["facets"][0] == {"field": "kind", "values": [kinds[0], {"value": "media note", "count": 1}, kinds[1]]}
         assert whole["facets"][1] == {"field": "source", "values": [{"value": "", "count": 4}]}
         assert whole["generation"] == answer["generation"]
+        client.put("/v1/documents/d", json={"text": "A plan of the pier.", "kind": "plan"})
+        later = client.get("/v1/facets", params={"field": ["kind", "source"]}).json()
+        assert later["facets"][0]["values"] == [kinds[0], {"value": "plan", "count": 2}, {"value": "media note", "count": 1}]
+        assert later["generation"] == whole["generation"] + 1
         assert [facet["field"] for facet in client.get("/v1/facets").json()["facets"]] == ["kind"]
         assert "'kind' twice" in problem(client.get("/v1/facets?field=kind&field=kind"), 422)
 

@@ -17,6 +17,7 @@ import pytest
 import indexer
 from indexer import Collection, Document, JudgedPassage, Judgement, Judgements, JudgementsError, judgementfile
 from indexer.backup import backup, restore
+from indexer.doctor import check_judgements
 from indexer.encoder import Encoder
 from indexer.judgements import from_record
 from indexer.place import check_place
@@ -172,6 +173,7 @@ def test_a_damaged_row_costs_itself_alone(store: Judgements) -> None:
     store.file.write_bytes(content.replace(b"A flipped one?", b"A flippex one?"))
     kept = store.read()
     assert ([one.question for one in kept.judgements], kept.damaged) == (["A whole one?"], 1)
+    assert check_judgements(store.file.parent)[1:3] == ("warning", "1 of 2 judged questions are damaged and left out")
 
 
 def test_a_file_that_is_no_store_is_told_with_what_to_do_and_can_be_deleted(store: Judgements) -> None:
@@ -179,8 +181,10 @@ def test_a_file_that_is_no_store_is_told_with_what_to_do_and_can_be_deleted(stor
     for use in (store.read, lambda: store.say(ANSWERS), lambda: store.delete("x")):
         with pytest.raises(JudgementsError, match=r"is damaged .*: move it away, then bring judgements back with"):
             use()
+    assert check_judgements(store.file.parent).severity == "error"
     assert store.delete_all() == 0
     store.say(ANSWERS)
+    assert check_judgements(store.file.parent)[1:3] == ("ok", "1 judged questions can be read")
     assert verdicts(store) == ["answers"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -170,6 +171,19 @@ def test_standard_output_holds_the_protocol_alone(index: Path, tmp_path: Path) -
     )
     (answer,) = done.stdout.splitlines()
     assert json.loads(answer)["result"]["serverInfo"]["name"] == "passages"
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+def test_a_person_who_started_it_by_hand_can_end_it(index: Path, tmp_path: Path, number: int, status: int) -> None:
+    command = [str(PASSAGES), "mcp", "--index", str(index)]
+    with subprocess.Popen(command, env=environment(), cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n')
+        process.stdin.flush()
+        assert process.stdout.readline()
+        process.send_signal(number)
+        assert process.wait(10) == status
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from indexer.catalog import Catalog, CatalogError, Writer
 from indexer.collection import Collection
 from indexer.documents import Document, Unreadable, sidecar
 from indexer.encoder import Encoder
+from indexer.formats import FORMATS, Content
 from indexer.ingest import put, remove
 from indexer.lock import LockedError
 from indexer.sync import Failure, Progress, Summary, Sync, SyncError
@@ -193,6 +194,70 @@ def test_a_file_that_was_only_touched_is_unchanged(collection: Collection, root:
     before = generation(collection)
     assert counts(sync(collection, root)) == {"unchanged": 1}
     assert generation(collection) == before, "the new time is noted once"
+
+
+def test_a_release_that_reads_a_format_otherwise_reads_its_files_again_and_encodes_only_what_changed(
+    collection: Collection, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "a.txt").write_text(RIVER)
+    (root / "b.html").write_text(f"<p>{MOUNTAIN}</p><p>{HARBOUR}</p>")
+    (root / "c.html").write_text(f"<p>{RIVER}</p>")
+    sync(collection, root)
+    form = FORMATS[".html"]
+
+    def read(data: bytes) -> Content:
+        return Content(form.read(data).text.replace(HARBOUR, f"{HARBOUR} Once."))
+
+    monkeypatch.setitem(FORMATS, ".html", form._replace(read=read))
+    monkeypatch.setattr("indexer.extraction.Extractor.content", lambda _, suffix, file: FORMATS[suffix].read(file.read()))
+    assert counts(sync(collection, root)) == {"unchanged": 3}
+    monkeypatch.setitem(FORMATS, ".html", form._replace(read=read, version=form.version + 1))
+    summary = sync(collection, root)
+    assert counts(summary) == {"changed": 1, "unchanged": 2}
+    assert (summary.passages_encoded, summary.passages_reused) == (1, 1)
+    assert texts(collection)["b.html"] == f"{MOUNTAIN}\n\n{HARBOUR} Once."
+    assert counts(sync(collection, root)) == {"unchanged": 3}
+
+
+def test_a_file_keeps_its_id_over_such_a_release_when_it_moves_afterwards(
+    collection: Collection, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "a.html").write_text(f"<p>{RIVER}</p>")
+    sync(collection, root)
+    monkeypatch.setitem(FORMATS, ".html", FORMATS[".html"]._replace(version=99))
+    sync(collection, root)
+    (root / "a.html").rename(root / "b.html")
+    assert counts(sync(collection, root)) == {"moved": 1}
+    assert list(texts(collection)) == ["a.html"]
+
+
+def test_rows_of_a_table_are_added_changed_and_deleted(collection: Collection, root: Path) -> None:
+    table = root / "a.csv"
+    table.write_text(f"no,body\nx,{RIVER}\ny,{MOUNTAIN}\n")
+    assert counts(sync(collection, root)) == {"added": 1}
+    sidecar(table).write_text('{"columns": {"text": "body", "id": "no"}}')
+    assert counts(sync(collection, root)) == {"added": 2, "deleted": 1}
+    assert texts(collection) == {"a.csv#x": RIVER, "a.csv#y": MOUNTAIN}
+    table.write_text(f"no,body\ny,{MOUNTAIN}\nz,{HARBOUR}\nx,{RIVER} Every year.\n")
+    assert counts(sync(collection, root)) == {"added": 1, "changed": 1, "unchanged": 1}
+    sidecar(table).write_text('{"columns": {"text": "words"}}')
+    assert reasons(sync(collection, root)) == {"a.csv": 'has no column "words"; its first row names: no, body'}
+    assert len(texts(collection)) == 3
+
+
+def test_what_is_remarked_of_a_file_is_said_at_every_run_and_kept(collection: Collection, root: Path) -> None:
+    (root / "a.md").write_text(f"---\ndate: in spring\n---\n{RIVER}\n")
+    lines(root / "b.jsonl", *({"_id": str(n), "text": f"{HARBOUR} {n}", "date": "long ago"} for n in range(6)))
+    told = [("a.md", ""), ("b.jsonl", "line 1"), ("b.jsonl", "line 2"), ("b.jsonl", "line 3"), ("b.jsonl", "")]
+    for _ in range(2):
+        summary = sync(collection, root)
+        assert [(Path(one.path).name, one.about) for one in summary.noted] == told
+        assert not summary.failed
+    assert '"in spring", is not understood' in summary.noted[0].remark
+    assert summary.noted[-1].remark == "3 more remarks of this kind"
+    with collection.catalog.read() as snapshot:
+        assert snapshot.counts().failures == 0
+        assert [len(source.remarks) for source in snapshot.sources()] == [1, 4]
 
 
 def test_a_change_of_the_sidecar_is_a_change_of_the_document(collection: Collection, root: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from typing import Any, Literal, TypeVar, cast
 
@@ -73,10 +74,11 @@ class CandidateRanks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result(Passage):
-    """A passage as an answer. ``score`` is the probability that it answers; ``signals``, ``terms`` and ``ranks`` come on
-    ``explain``, ``others`` when grouped."""
+    """A passage as an answer. ``score`` is the probability that it answers, ``verdict`` what that means; ``signals``, ``terms``
+    and ``ranks`` come on ``explain``, ``others`` when grouped."""
 
     score: float
+    verdict: Verdict | None = None
     evidence: Evidence | None = None
     matches: tuple[Range, ...] = ()
     also_in: tuple[str, ...] = ()
@@ -258,10 +260,9 @@ class Stored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facets:
-    """What a collection of ``documents`` can be filtered by."""
+    """What a collection can be filtered by."""
 
     generation: int
-    documents: int
     facets: tuple[Facet, ...]
 
 
@@ -324,6 +325,7 @@ class Status:
     detail: str | None = None
     index: str
     generation: int
+    last_commit: datetime | None = None
     documents: int
     passages: int
     characters: int

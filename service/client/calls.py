@@ -137,9 +137,11 @@ def delete(document_id: str) -> Call[None]:
     return Call("DELETE", _document(document_id), _nothing, repeat="refused")
 
 
-def documents(*, limit: int = 50, after: str = "", match: str = "") -> Call[DocumentPage]:
-    """A page of documents without their texts, by id: those ``after`` an id, whose title or id has the words of ``match``."""
-    return Call("GET", "/v1/documents", reader(DocumentPage), {"limit": limit, "after": after, "match": match})
+def documents(*, limit: int = 50, after: str = "", match: str = "", source: str | None = None) -> Call[DocumentPage]:
+    """A page of documents without their texts, by id: those ``after`` an id, whose title or id has the words of ``match``,
+    which come from ``source`` (a value of that facet)."""
+    params = {"limit": limit, "after": after, "match": match} | ({} if source is None else {"source": source})
+    return Call("GET", "/v1/documents", reader(DocumentPage), params)
 
 
 def put_all(records: Iterable[Mapping[str, Any]]) -> Call[Upload]:

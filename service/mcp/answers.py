@@ -44,6 +44,7 @@ class FoundPassage(Place):
 
     passage_id: str = Field(description="for read_passage")
     score: float = Field(description="the probability that the passage answers, 0 to 1")
+    verdict: Verdict | None = Field(description="of this passage alone")
     heading: str | None
     page: int | None
     text: str = Field(description="the passage, verbatim")
@@ -173,6 +174,7 @@ def _found_passage(result: Result) -> FoundPassage:
         end=result.end,
         passage_id=result.id,
         score=round(result.score, 3),
+        verdict=result.verdict,
         heading=result.heading,
         page=result.page,
         text=result.text,

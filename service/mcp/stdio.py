@@ -6,6 +6,7 @@ Standard output is the protocol's: the library gives it to nobody else while it 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -20,23 +21,21 @@ from service import logs
 from service.admission import Limits
 from service.app import create_app
 from service.client import AsyncClient
+from service.ending import INTERRUPTED
 from service.mcp.tools import Ask, Asking, server
 from service.service import Service
 from service.settings import Settings, SettingsError
 
 Serve = Callable[[], Coroutine[Any, Any, None]]
 START_S = 120.0  # the first use of a model converts it
-_INTERRUPTED = 130
 
 
 def run(settings: Settings) -> NoReturn:
     """Serve until standard input ends, then end the process. Raises what :class:`Collection` does for an index that is none."""
     logs.configure(settings.log_level, settings.log_questions)
     serve = _local(settings) if settings.url is None else _remote(settings.url, settings.key)
-    try:
-        anyio.run(serve)
-    except KeyboardInterrupt:
-        _end(_INTERRUPTED)
+    signal.signal(signal.SIGINT, lambda *_: _end(INTERRUPTED))  # else the loop would wait for the thread that waits for input
+    anyio.run(serve)
     _end(0)
 
 

@@ -74,8 +74,8 @@ class Tools:
         filter: Annotated[  # noqa: A002  # the contract's name
             Filter | None,
             Field(
-                description="field to value, to a list (or), or to {gte, lte, gt, lt, exists, not}; every field must match. "
-                'Fields are title, uri, date, source and what list_sources tells. {"date": {"gte": "2022-01-01"}}'
+                description="field to value, to a list (or), or to {gte, lte, gt, lt, prefix, exists, not}; every field must "
+                'match. Fields are title, uri, date, source and what list_sources tells. {"date": {"gte": "2022-01-01"}}'
             ),
         ] = None,
         group: Annotated[
@@ -113,12 +113,13 @@ class Tools:
         self,
         asking: Asking,
         match: Annotated[str, Field(description="only documents whose title or id has these words; all, if empty")] = "",
+        source: Annotated[str | None, Field(description="only documents of this value of the filter `source`")] = None,
         after: Annotated[str, Field(description="the `next_after` of the page before")] = "",
         limit: Annotated[int, Field(ge=1, le=MAX_LISTED, description="how many documents")] = 50,
     ) -> Sources:
         """List what is in the collection: its documents, a page at a time, and the fields and values to filter a search by."""
         async with self._asked(asking) as client:
-            page = await client.documents(match=match, after=after, limit=limit)
+            page = await client.documents(match=match, source=source, after=after, limit=limit)
             return Sources(
                 matching=page.count,
                 documents=[answers.listed(one) for one in page.documents],

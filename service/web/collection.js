@@ -78,11 +78,12 @@ class CollectionPage extends HTMLElement {
     );
   }
 
-  #progressed(upload, { job, name, done, total, state, detail }) {
+  /** How far an upload is: this page's own, or, in words, that of somebody else. */
+  #progressed(upload, { job, name, done, total, state }) {
     if (upload.progressed(job, total ? done / total : 0)) return;
-    const share = total ? ` ${Math.floor((100 * done) / total)} %` : "";
-    const ended = { done: "", failed: `Another upload failed: ${detail}` }[state];
-    this.#elsewhere(ended ?? `Being indexed: ${name}${share}`);
+    const hasEnded = state === "done" || state === "failed";
+    const share = total ? ` (${Math.floor((100 * done) / total)} %)` : "";
+    this.#elsewhere(hasEnded ? "" : `Being indexed: ${name}${share}`);
   }
 
   #elsewhere(words) {

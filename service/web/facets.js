@@ -4,6 +4,19 @@ import { element } from "./dom.js";
 import { Filters } from "./filters.js";
 
 const NAMES = { date: "Date", source: "Source", media_type: "Format" };
+const OFFICE = "application/vnd.openxmlformats-officedocument.";
+const FORMATS = {
+  "text/plain": "Text",
+  "text/markdown": "Markdown",
+  "text/html": "Web page",
+  "text/csv": "CSV",
+  "application/pdf": "PDF",
+  "application/epub+zip": "EPUB",
+  "message/rfc822": "E-mail",
+  [`${OFFICE}wordprocessingml.document`]: "Word",
+  [`${OFFICE}presentationml.presentation`]: "PowerPoint",
+  [`${OFFICE}spreadsheetml.sheet`]: "Excel",
+};
 const SHOWN = 12; // values of a menu that are there at once
 
 class SearchFacets extends HTMLElement {
@@ -174,6 +187,7 @@ function nameOf(field) {
 
 function wordsOf(field, value) {
   if (field === "source" && value === "") return "(no folder)";
+  if (field === "media_type") return FORMATS[value] ?? value;
   if (typeof value === "boolean") return value ? "yes" : "no";
   return String(value) || "(empty)";
 }

@@ -1,6 +1,7 @@
 /** The key of this collection: asked for once, then kept by the browser as a session that no script can read. */
 
 import { element } from "./dom.js";
+import { forget } from "./questions.js";
 
 const SESSION = "/v1/session";
 const KNOWN = "hasSession"; // in localStorage, beside the cookie, which this page cannot see
@@ -25,6 +26,7 @@ export function offerToForget() {
 async function forgetSession() {
   await fetch(SESSION, { method: "DELETE" }).catch(() => {}); // without a server there is nothing to read either
   remember(false);
+  forget(); // what was asked here is nobody else's business
   location.assign("/"); // nothing that was found stays on the screen
 }
 

@@ -12,6 +12,11 @@ export function remember(question) {
   write(KEPT, [question, ...kept().filter((one) => one !== question)].slice(0, MOST));
 }
 
+/** Forgets all of them. */
+export function forget() {
+  write(KEPT, null);
+}
+
 class OwnQuestions extends HTMLElement {
   connectedCallback() {
     this.draw();
@@ -35,13 +40,13 @@ class OwnQuestions extends HTMLElement {
 
   #keep(isWanted) {
     write(OFF, isWanted ? null : true);
-    if (!isWanted) write(KEPT, null);
+    if (!isWanted) forget();
     this.draw();
     this.querySelector("input").focus();
   }
 
   #forget() {
-    write(KEPT, null);
+    forget();
     this.draw();
     this.querySelector("input").focus(); // the button is gone
   }

@@ -36,6 +36,7 @@ class SearchPage extends HTMLElement {
     this.addEventListener("filtered", ({ detail }) => this.#filtered(detail));
     addEventListener("popstate", () => this.#follow());
     addEventListener("keydown", (event) => this.#key(event));
+    this.#box.focus(); // not by autofocus, which complains when Back has led to a passage meanwhile
     this.#follow();
   }
 

@@ -11,6 +11,7 @@ class DocumentUpload extends HTMLElement {
   #formats = new Set();
   #waiting = []; // groups of files, each a request
   #job = null; // the one under way, as progress events call it
+  #jobs = new Set(); // and those before: what is told of them can come late
   #done = 0; // bytes
   #total = 0;
   #within = 0; // bytes of the group under way
@@ -38,12 +39,13 @@ class DocumentUpload extends HTMLElement {
     for (const kind of ["dragover", "dragleave", "drop"]) addEventListener(kind, (event) => this.#dragged(event));
   }
 
-  /** Whether the job is this upload's; then the bar shows how far it is, from 0 to 1. */
+  /** Whether the job is one of this page's; if it is under way, the bar shows how far it is, from 0 to 1. */
   progressed(job, share) {
-    if (job !== this.#job) return false;
-    this.#within = share * sizeOf(this.#waiting[0]);
-    this.#draw();
-    return true;
+    if (job === this.#job) {
+      this.#within = share * sizeOf(this.#waiting[0]);
+      this.#draw();
+    }
+    return this.#jobs.has(job);
   }
 
   #dragged(event) {
@@ -73,6 +75,7 @@ class DocumentUpload extends HTMLElement {
     while (this.#waiting.length) {
       const [group] = this.#waiting;
       this.#job = crypto.randomUUID?.() ?? String(Math.random()).slice(2); // the former only where TLS or loopback is
+      this.#jobs.add(this.#job);
       this.#draw();
       try {
         const { documents, failed } = await sendFiles(group, this.#job);

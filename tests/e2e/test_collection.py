@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -127,7 +128,11 @@ def test_a_commit_of_somebody_else_is_shown_without_a_reload_and_moves_nothing_t
 def test_files_that_are_chosen_are_added_with_a_bar_and_told_one_by_one_if_they_fail(
     opened: Page, tidy: None, seen: Seen
 ) -> None:
-    opened.route("**/v1/documents?job=*", lambda route: (opened.wait_for_timeout(300), route.continue_()))
+    def slowly(route: Route) -> None:
+        opened.wait_for_timeout(300)
+        route.continue_()
+
+    opened.route("**/v1/documents?job=*", slowly)
     bar = opened.get_by_role("progressbar")
     with opened.expect_file_chooser() as chosen:
         opened.get_by_role("button", name="Choose files").click()
@@ -158,6 +163,36 @@ def test_the_bar_follows_what_the_server_tells_of_this_upload(opened: Page) -> N
     opened.route("**/v1/documents?job=*", held)
     opened.locator(".files").set_input_files(files(seal__txt="A seal."))
     expect(opened.locator(".doing")).not_to_contain_text("Adding")
+
+
+def test_what_is_told_late_of_an_own_upload_is_not_taken_for_somebody_elses(opened: Page) -> None:
+    jobs: list[str] = []
+
+    def refused(route: Route) -> None:
+        jobs.append(route.request.url.partition("job=")[2])
+        route.fulfill(json={"generation": 1, "documents": [], "failed": [{"name": "a.txt", "record": "", "reason": "no"}]})
+
+    opened.route("**/v1/documents?job=*", refused)
+    opened.locator(".files").set_input_files(files(a__txt="A."))
+    expect(opened.locator(".doing")).to_have_text("1 not added.")
+    assert opened.evaluate(f"document.querySelector('document-upload').progressed('{jobs[0]}', 1)") is True
+    expect(opened.locator(".doing")).to_have_text("1 not added.")
+
+
+@pytest.mark.parametrize("end", ["done", "failed"])
+def test_the_upload_of_somebody_else_is_told_while_it_lasts(page: Page, end: str) -> None:
+    states = ["indexing", end]
+
+    def told(route: Route) -> None:
+        one = {"job": "b", "name": "barges.txt", "done": 4, "total": 10, "state": states[0], "detail": None}
+        body = f"retry: 100\nevent: progress\ndata: {json.dumps(one)}\n\n"  # and the browser comes again
+        route.fulfill(content_type="text/event-stream", body=body)
+
+    page.route("**/v1/events", told)
+    page.goto("/collection")
+    expect(page.locator(".elsewhere")).to_have_text("Being indexed: barges.txt (40 %)")
+    states.pop(0)
+    expect(page.locator(".elsewhere")).to_be_hidden()
 
 
 def test_files_that_are_dropped_anywhere_are_added_and_one_of_the_same_name_replaces(opened: Page, tidy: None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 from urllib.parse import quote
@@ -90,7 +91,7 @@ def test_the_server_says_itself_which_passages_of_a_document_answer(page: Page) 
     page.goto(LINK)
     with page.expect_response(lambda one: '"filter":{"id"' in (one.request.post_data or "")) as asked:
         page.locator("passage-result .title").first.click()
-    request, results = asked.value.request.post_data_json, asked.value.json()["results"]
+    request, results = json.loads(asked.value.request.post_data or ""), asked.value.json()["results"]
     assert request["filter"] == {"id": "daesh-small-group.txt"}
     answering = [one["text"] for one in sorted(results, key=lambda one: one["start"]) if one["verdict"] in ("answered", "weak")]
     assert SAUDI in answering

@@ -107,7 +107,7 @@ def test_a_site_with_a_key_of_its_own_searches_and_shares_key_and_question_with_
     key = KeyFile(server.folder).add("theirs", "read", [theirs.site.origin])
     theirs.shows(f'key="{key}" link="/archive/{{id}}#{{start}}" text-answered="Répondu" text-label="Chercher" limit="2"')
     page.keyboard.press("Tab")
-    expect(page.get_by_label("Chercher")).to_be_focused()
+    expect(page.get_by_role("searchbox", name="Chercher")).to_be_focused()
     page.keyboard.type(QUESTION)
     page.keyboard.press("Enter")
 
@@ -153,7 +153,7 @@ def test_an_origin_without_a_key_gets_no_script(theirs: Theirs, seen: Seen) -> N
 def test_the_demo_page_searches_its_own_server_in_two_languages(page: Page) -> None:
     page.goto("/web/demo.html")
     boxes = page.locator("passages-search")
-    boxes.first.get_by_label("Search these documents").fill(QUESTION)
+    boxes.first.get_by_role("searchbox", name="Search these documents").fill(QUESTION)
     page.keyboard.press("Enter")
     expect(boxes.first.locator("mark").first).to_have_text(SAUDI)
     expect(boxes.last.get_by_role("button", name="Suchen")).to_be_visible()

@@ -47,8 +47,9 @@ def best(server: str, where: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def menu(page: Page, name: str) -> Locator:
-    page.locator("summary", has_text=name).first.click()
-    return page.locator("details.menu[open]")
+    opened = page.locator("details.menu", has=page.locator("summary", has_text=name))
+    opened.locator("summary").first.click()
+    return opened
 
 
 def shown(values: Locator) -> dict[str, str]:

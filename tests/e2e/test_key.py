@@ -63,6 +63,7 @@ def test_the_key_is_asked_for_once_and_forgotten_when_told(locked: Page, guarded
     expect(page.get_by_role("dialog")).to_be_visible()
     expect(page.locator("passage-result, mark")).to_have_count(0)
     assert page.context.cookies() == []
+    assert page.evaluate("localStorage.length") == 0  # nor what was asked, which the next one here would read
     seen.forgive(REFUSED)
 
 
