@@ -32,7 +32,8 @@ from indexer.judgements import JudgedPassage, Judgement, JudgementsError
 from indexer.models import DEFAULT_MODEL
 from indexer.ranking import READINGS, SIGNALS
 from indexer.search import Answer, Query, Result, all_encoded, encoded, search
-from indexer.sync import Summary, Sync
+from indexer.sync import Sync
+from indexer.synced import Summary
 from indexer.vectors import ExactIndex, VectorIndex
 
 __all__ = [

@@ -6,101 +6,23 @@ named, and stays when the file moves. A file that cannot be read is reported, an
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
-
-import pathspec
 
 from indexer.catalog import Writer, document_hash
 from indexer.collection import Collection
-from indexer.documents import SIDECAR_SUFFIX, Document, Unreadable, content_hash, is_supported, read_documents, reader, sidecar
-from indexer.errors import PassagesError, UnreadableError
+from indexer.documents import Document, Unreadable, content_hash, read_documents
+from indexer.errors import UnreadableError
 from indexer.extraction import DEFAULT_LIMITS, Extractor, Limits
+from indexer.folders import File, Found, find, is_below
 from indexer.formats import Remark
 from indexer.ingest import Ingest, Step
-from indexer.inputs import stamp_of
 from indexer.records import Source
+from indexer.synced import Change, Failure, Noted, Progress, Summary
 
-IGNORE_FILE = ".passagesignore"
 MOST_REMARKS = 3  # of one file
 _DOCUMENT = "document "  # with its id: the record of a failure that is not the file's own
-
-
-class SyncError(PassagesError):
-    """A path that was named cannot be synced."""
-
-
-class Failure(NamedTuple):
-    """A file, or a ``record`` of it ("line 17"), that could not be read, and why."""
-
-    path: str
-    record: str
-    reason: str
-
-
-class Change(NamedTuple):
-    """What became of a file whose documents are committed: "added", "changed", "deleted", or "moved" from ``before``."""
-
-    kind: Literal["added", "changed", "moved", "deleted"]
-    path: str
-    before: str = ""
-
-
-class Noted(NamedTuple):
-    """A file that was read, and what should be known of it or of a part of it ("pages 2-4")."""
-
-    path: str
-    about: str
-    remark: str
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far a sync is: passages encoded, and bytes of the files that had to be read. Files become text of another size,
-    so within a file ``done_bytes`` is an estimate; at the end of each it is exact."""
-
-    passages: int = 0
-    done_bytes: int = 0
-    total_bytes: int = 0
-
-
-@dataclass(slots=True)
-class Summary:
-    """What a sync did, in documents. ``skipped`` counts files by a suffix that is not a document's."""
-
-    added: int = 0
-    changed: int = 0
-    moved: int = 0
-    deleted: int = 0
-    unchanged: int = 0
-    failed: list[Failure] = field(default_factory=list)
-    noted: list[Noted] = field(default_factory=list)
-    skipped: Counter[str] = field(default_factory=Counter)
-    passages_encoded: int = 0
-    passages_reused: int = 0
-
-
-class _File(NamedTuple):
-    path: Path
-    name: str  # relative to the root that was named
-    stamp: str
-    size: int
-    root: Path | None = None  # the folder that it must not lead out of
-
-
-@dataclass(slots=True)
-class _Found:
-    files: list[_File] = field(default_factory=list)
-    folders: list[Path] = field(default_factory=list)  # every file once indexed below these must still be found
-    unread: list[Path] = field(default_factory=list)  # but for what is below these, which could not be looked into
-    empty: list[Path] = field(default_factory=list)  # of the folders: those without a document's file
 
 
 class Sync:
@@ -128,7 +50,7 @@ class Sync:
         self._report = report
         self._finished_bytes = 0  # of the files before the current one
         self._ingest = Ingest(collection, self._advance)
-        self._files: dict[str, _File] = {}  # by path: what this run has found
+        self._files: dict[str, File] = {}  # by path: what this run has found
         self._paths: dict[str, str] = {}  # the file of each document that this run has met
         self._names: set[str] = set()
         self._known: dict[int, Source] = {}
@@ -144,7 +66,7 @@ class Sync:
             _ = self._collection.encoder  # takes seconds, in which others may write
         with self._collection.lock.held(wait_s), self._ingest, self._extractor:
             try:
-                found = self._scan(paths, self.summary)
+                found = find(paths, self.summary)
                 found.unread += kept
                 self._run(found)
             finally:
@@ -154,25 +76,25 @@ class Sync:
 
     def _has_new(self, paths: Sequence[Path]) -> bool:
         """Whether a file is there that is not indexed as it is now; one that failed may fail again."""
-        found = self._scan(paths, Summary())
+        found = find(paths, Summary())
         with self._collection.catalog.read() as snapshot:
             known = {source.path: source for source in snapshot.sources()}
         sources = ((file, known.get(str(file.path))) for file in found.files)
         return any(source is None or (source.hash != "" and source.stamp != file.stamp) for file, source in sources)
 
-    def _run(self, found: _Found) -> None:
+    def _run(self, found: Found) -> None:
         with self._collection.catalog.read() as snapshot:
             known = {source.path: source for source in snapshot.sources()}
             self._counts = snapshot.document_counts()
         if self._spare_empty:
-            self.spared = [folder for folder in found.empty if any(_is_below(path, [folder]) for path in known)]
+            self.spared = [folder for folder in found.empty if any(is_below(path, [folder]) for path in known)]
             found.unread += self.spared
         self._files = {str(file.path): file for file in found.files}
         self._known = {source.key: source for source in known.values()}
         self._names = {source.name for source in known.values()}
         self._gone = _gone(known, found)
         for source in known.values():
-            if source.hash and (source.key in self._gone or not _is_below(source.path, found.folders)):
+            if source.hash and (source.key in self._gone or not is_below(source.path, found.folders)):
                 self._movable.setdefault(source.hash, []).append(source)
         self.progress.total_bytes = sum(file.size for file in found.files if not _is_same(known.get(str(file.path)), file))
         for file in found.files:
@@ -181,31 +103,7 @@ class Sync:
             self._delete(source)
         self._ingest.flush()
 
-    def _scan(self, paths: Sequence[Path], summary: Summary) -> _Found:
-        found = _Found()
-        for path in paths:
-            self._scan_one(path, found, summary)
-        first = {file.path: file for file in reversed(found.files)}  # of roots within each other, the first gives the name
-        found.files = [file for file in found.files if first[file.path] is file]
-        return found
-
-    def _scan_one(self, path: Path, found: _Found, summary: Summary) -> None:
-        try:
-            path = path.expanduser().resolve(strict=True)
-            if path.is_dir():
-                found.folders.append(path)
-                before = len(found.files)
-                found.files += _walk(path, found, summary)
-                found.empty += [path] if len(found.files) == before else []
-            elif is_supported(path):
-                found.files.append(_look(path, path.name))
-            else:
-                raise SyncError(f"{path} is of a kind that cannot be read as a document; nothing was indexed or deleted")
-        except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, or the home of no user
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise SyncError(f"{path} cannot be read: {reason}; nothing was indexed or deleted") from error
-
-    def _file(self, file: _File, source: Source | None) -> None:
+    def _file(self, file: File, source: Source | None) -> None:
         retry = source is not None and self._can_have_more(source)
         if source and _is_same(source, file) and not retry:
             self._same(source)
@@ -236,7 +134,7 @@ class Sync:
         self.summary.failed += [Failure(path, *one) for one in failures]
         self.summary.noted += [Noted(path, *one) for one in remarks]
 
-    def _move(self, source: Source, file: _File) -> None:
+    def _move(self, source: Source, file: File) -> None:
         path, uri, count = str(file.path), file.path.as_uri(), self._counts.get(source.key, 0)
         with self._collection.catalog.read() as snapshot:
             document = snapshot.document(source.name)
@@ -255,7 +153,7 @@ class Sync:
         self._note(path, source.failures, source.remarks)
 
     def _read(
-        self, file: _File, source: Source | None, digest: str, counters: tuple[str, str] = ("unchanged", "changed")
+        self, file: File, source: Source | None, digest: str, counters: tuple[str, str] = ("unchanged", "changed")
     ) -> None:
         """Read a new or changed file. Until all of its documents are committed its hash is "", so a stop is noticed."""
         path, name = str(file.path), source.name if source else self._free_name(file)
@@ -308,7 +206,7 @@ class Sync:
     def _deleted(self, delete: Callable[[Writer], int]) -> None:
         self._ingest.then(delete, lambda by: self._count("deleted", by))
 
-    def _fail(self, file: _File, source: Source | None, reason: str) -> None:
+    def _fail(self, file: File, source: Source | None, reason: str) -> None:
         self.summary.failed.append(Failure(str(file.path), "", reason))
         if source and (source.hash, source.failures) == ("", (("", reason),)):
             return  # as it was the last time
@@ -347,7 +245,7 @@ class Sync:
         except (OSError, UnreadableError):
             return True  # what was indexed of it is kept
 
-    def _content_hash(self, file: _File) -> str:
+    def _content_hash(self, file: File) -> str:
         return content_hash(file.path, file.root, self._extractor.limits.file)
 
     def _can_have_more(self, source: Source) -> bool:
@@ -363,7 +261,7 @@ class Sync:
                 return source
         return None
 
-    def _free_name(self, file: _File) -> str:
+    def _free_name(self, file: File) -> str:
         """The file's name below its root, or with a number if another root's file, or a moved one, has it."""
         name, number = file.name, 1
         while name in self._names or self._taken(name, str(file.path)):
@@ -395,96 +293,19 @@ def _few(remarks: Sequence[Remark]) -> list[Remark]:
     return [*remarks[:MOST_REMARKS], *([Remark("", f"{more:,} more remarks of this kind")] if more > 0 else [])]
 
 
-def _is_same(source: Source | None, file: _File) -> bool:
+def _is_same(source: Source | None, file: File) -> bool:
     """Whether the file was read whole and has not been touched since."""
     return source is not None and source.hash != "" and source.stamp == file.stamp
 
 
-def _walk(root: Path, found: _Found, summary: Summary) -> Iterator[_File]:
-    """Files below ``root`` in the order of their paths; hidden ones, links to elsewhere and ignored ones are left out."""
-    ignored = _ignored(root)
-
-    def unread(path: str, reason: str) -> None:
-        found.unread.append(Path(path))
-        summary.failed.append(Failure(os.fsencode(path).decode(errors="replace"), "", reason))
-
-    def is_left_out(folder: str, name: str, end: str) -> bool:
-        return name.startswith(".") or ignored.match_file(Path(folder, name).relative_to(root).as_posix() + end)
-
-    for folder, folders, names in os.walk(
-        root, onerror=lambda error: unread(error.filename, f"cannot be looked into: {error.strerror}")
-    ):
-        folders[:] = sorted(name for name in folders if not is_left_out(folder, name, "/"))
-        _note_links(folder, folders, found, summary)
-        for path in (Path(folder, name) for name in sorted(names) if not is_left_out(folder, name, "")):
-            if path.name.endswith(SIDECAR_SUFFIX):
-                continue
-            if _leads_out(path, root):
-                summary.skipped["link out of the folder"] += 1
-                continue
-            if not is_supported(path):
-                summary.skipped[path.suffix.lower() or "no suffix"] += 1
-                continue
-            try:
-                yield _look(path, path.relative_to(root).as_posix(), root)
-            except OSError as error:
-                if path.is_symlink() or not isinstance(error, FileNotFoundError):  # else it was deleted just now
-                    unread(str(path), f"cannot be read: {error.strerror}")
-
-
-def _note_links(folder: str, names: Sequence[str], found: _Found, summary: Summary) -> None:
-    """Links to folders are not followed; what was indexed when one was a folder of its own is not deleted for that."""
-    for path in (Path(folder, name) for name in names if Path(folder, name).is_symlink()):
-        summary.skipped["link to a folder"] += 1
-        found.unread.append(path)
-
-
-def _ignored(root: Path) -> pathspec.PathSpec[Any]:
-    file = root / IGNORE_FILE
-    try:
-        return pathspec.PathSpec.from_lines("gitignore", file.read_text(encoding="utf-8").splitlines())
-    except FileNotFoundError:
-        return pathspec.PathSpec.from_lines("gitignore", [])
-    except ValueError as error:  # not UTF-8, or not a pattern
-        raise SyncError(f"{file} cannot be used: {error}; nothing was indexed or deleted") from error
-
-
-def _leads_out(path: Path, root: Path) -> bool:
-    return path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root)  # Path.resolve() raises on loops
-
-
-def _look(path: Path, name: str, root: Path | None = None) -> _File:
-    """The file as it is now. Its stamp is that of it and of its sidecar, and tells how files of its format are read."""
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))  # reading a pipe would wait for ever
-    if not _is_utf8(str(path)):
-        raise OSError(errno.EILSEQ, "its name is not valid UTF-8; rename it", str(path))
-    stamp: list[int | str] = [*stamp_of(status)]
-    with suppress(OSError):  # there is none, or the name is too long for one
-        beside = sidecar(path).stat()
-        stamp += [beside.st_size, beside.st_mtime_ns, beside.st_ctime_ns]
-    if how := reader(path):
-        stamp.append(how)
-    return _File(path, name, ":".join(map(str, stamp)), status.st_size, root)
-
-
-def _is_utf8(text: str) -> bool:
-    return not any("\ud800" <= char <= "\udfff" for char in text)
-
-
-def _gone(known: Mapping[str, Source], found: _Found) -> dict[int, Source]:
+def _gone(known: Mapping[str, Source], found: Found) -> dict[int, Source]:
     """Files once indexed below the folders that were named, and not there now."""
     there = {str(file.path) for file in found.files}
     return {
         source.key: source
         for path, source in known.items()
-        if path not in there and _is_below(path, found.folders) and not _is_below(path, found.unread)
+        if path not in there and is_below(path, found.folders) and not is_below(path, found.unread)
     }
-
-
-def _is_below(path: str, folders: Sequence[Path]) -> bool:
-    return any(Path(path).is_relative_to(folder) for folder in folders)
 
 
 def _is_unread(source: Source) -> bool:

@@ -20,8 +20,10 @@ from watchfiles._rust_notify import WatchfilesRustInternalError
 from indexer.collection import Collection
 from indexer.errors import PassagesError
 from indexer.extraction import DEFAULT_LIMITS, Limits
+from indexer.folders import IGNORE_FILE, SyncError
 from indexer.lock import LockedError
-from indexer.sync import IGNORE_FILE, Change, Failure, Progress, Summary, Sync, SyncError
+from indexer.sync import Sync
+from indexer.synced import Change, Failure, Progress, Summary
 
 QUIET_MS = 300  # without a change, until what changed is synced: an editor saves in several steps
 LONGEST_MS = 3000  # but no longer, where something changes all the time

@@ -87,7 +87,7 @@ def _sync(collection: Collection, paths: list[Path], limits: Limits, as_json: bo
 
 def _reindex(collection: Collection, as_json: bool) -> None:
     from indexer.ingest import Step, reindex
-    from indexer.sync import Progress
+    from indexer.synced import Progress
     from service.progress import progress
     from service.terminal import print_record
 

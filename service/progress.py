@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from indexer.sync import Progress
+    from indexer.synced import Progress
 
 Report = Callable[["Progress"], None]
 EVERY_S = 10.0

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 import indexer
-from indexer import sync
+from indexer import synced
 from indexer.collection import Collection
 from indexer.errors import PassagesError
 from indexer.extraction import DEFAULT_LIMITS as DEFAULT_EXTRACTION
@@ -23,6 +23,7 @@ from indexer.reading import Encoding
 from indexer.runtimes import Kind
 from indexer.schema import DamagedError
 from indexer.search import Query, all_encoded, encoded
+from indexer.sync import Sync
 from indexer.witness import Witness
 from service.admission import DEFAULT_LIMITS, Admission, Limits
 from service.events import Commit, Events, Progress, State
@@ -217,14 +218,14 @@ def _seed(collection: Collection, tell: Callable[[Progress], None]) -> None:
     if not SEEDS.is_dir():
         return
 
-    def report(how: sync.Progress, state: State = "indexing") -> None:
+    def report(how: synced.Progress, state: State = "indexing") -> None:
         tell(Progress("seeds", SEEDS.name, how.done_bytes, how.total_bytes, state))
 
     with collection.catalog.read() as snapshot:
         if snapshot.generation > 0:  # also an index that was emptied on purpose stays empty
             return
     try:
-        seeding = sync.Sync(collection, report)
+        seeding = Sync(collection, report)
         seeding.run([SEEDS])
         report(seeding.progress, "done")
     except LockedError:  # an indexer has just begun to fill it

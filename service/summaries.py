@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from service.terminal import print_record, safe
 
 if TYPE_CHECKING:
-    from indexer.sync import Summary
+    from indexer.synced import Summary
 
 _COUNTERS = ("added", "changed", "moved", "deleted", "unchanged")
 

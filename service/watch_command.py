@@ -13,7 +13,7 @@ from service import interruption
 from service.options import IndexOption, ModelOption
 
 if TYPE_CHECKING:
-    from indexer.sync import Change, Failure
+    from indexer.synced import Change, Failure
     from indexer.watch import Event, Watch
 
 
@@ -79,7 +79,7 @@ class _Teller:
 
 
 def _line(event: Change | Failure) -> str:
-    from indexer.sync import Failure
+    from indexer.synced import Failure
     from service.summaries import failure
     from service.terminal import safe
 

@@ -18,7 +18,7 @@ from indexer.documents import Document
 from indexer.filters import FilterError
 from indexer.ingest import put
 from indexer.search import Query, search
-from indexer.sync import Progress
+from indexer.synced import Progress
 from service import terminal
 from service.answers import print_answer
 from service.cli import app

@@ -15,7 +15,8 @@ from indexer.encoder import Encoder
 from indexer.formats import FORMATS, JSON_LINES
 from indexer.passages import split
 from indexer.search import Query, page_of, search
-from indexer.sync import Summary, Sync
+from indexer.sync import Sync
+from indexer.synced import Summary
 from tests import files
 from tests.corpus import Piece, books, mails, office, pdfs, texts, web
 

@@ -23,7 +23,8 @@ from indexer.extraction import Extractor, Limits
 from indexer.formats import FORMATS, LONGEST_TEXT
 from indexer.inputs import MIB, AgainError, open_input, read_whole
 from indexer.search import Query, search
-from indexer.sync import Summary, Sync
+from indexer.sync import Sync
+from indexer.synced import Summary
 from indexer.web import read_html
 from tests.corpus.office import odt
 from tests.files import column, docx, epub, paragraph, pdf, pptx, shape, xlsx, zipped

@@ -19,10 +19,12 @@ from indexer.catalog import Catalog, CatalogError, Writer
 from indexer.collection import Collection
 from indexer.documents import Document, Unreadable, sidecar
 from indexer.encoder import Encoder
+from indexer.folders import SyncError
 from indexer.formats import FORMATS, Content
 from indexer.ingest import put, remove
 from indexer.lock import LockedError
-from indexer.sync import Failure, Progress, Summary, Sync, SyncError
+from indexer.sync import Sync
+from indexer.synced import Failure, Progress, Summary
 
 RIVER = "The river floods the lower town in spring."
 MOUNTAIN = "Nobody has climbed the mountain from the north."

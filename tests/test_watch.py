@@ -16,9 +16,11 @@ import pytest
 
 from indexer.collection import Collection
 from indexer.encoder import Encoder
+from indexer.folders import SyncError
 from indexer.lock import LockedError, WriterLock
 from indexer.models import ModelError
-from indexer.sync import Change, Sync, SyncError
+from indexer.sync import Sync
+from indexer.synced import Change
 from indexer.watch import Event, Trouble, Watch
 from tests.servers import PASSAGES, environment
 
