@@ -19,12 +19,17 @@ ROLES = frozenset("navigation banner contentinfo complementary search dialog ale
 BOXES = frozenset("div section aside header footer nav ul ol form table td span p a".split())
 # Words of class names and ids, in any spelling: "mw-editsection", "cookieBanner", "share_buttons".
 NAMES = re.compile(
-    r"(?:^|[-_\s])(?:mw-)?(?:cookies?|consent|gdpr|breadcrumbs?|sidebar|side-?nav|nav(?:bar|igation)?|menu|share|sharing|social|"
-    r"newsletter|subscribe|related|recommended|most-read|popular|advert\w*|ads?|promo|sponsor\w*|skip-?(?:link|to|nav)?|pagination|"
-    r"pager|logo|tagline|toc|table-of-contents|editsection|headerlink|site-?(?:header|footer)|footer|masthead|popup|modal|widget|jump-to-nav|"
-    r"tags?-?(?:cloud|links))(?=[-_\s]|$)",
+    r"(?:^|[-_\s])(?:cookies?|consent|gdpr|breadcrumbs?|sidebar|side-?nav|nav(?:bar|igation)?|shar(?:e|ing)|newsletter|subscribe|"
+    r"skip-?(?:link|to|nav)?|pagination|pager|logo|tagline|toc|table-of-contents|editsection|headerlink|site-?(?:header|footer)|"
+    r"footer|masthead|popup|modal)(?=[-_\s]|$)",
     re.IGNORECASE,
 )
+# These are also names of what people read (the menu of an inn), so such a box must hold links too.
+DOUBTFUL = re.compile(
+    r"(?:^|[-_\s])(?:menu|social|related|recommended|most-read|popular|advert\w*|ads?|promo|sponsor\w*|widget|tags)(?=[-_\s]|$)",
+    re.IGNORECASE,
+)
+SOME_LINKS = 0.3  # of the text of such a box
 CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 UNSEEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 HEADING = re.compile("h[1-6]$")
@@ -138,7 +143,10 @@ def _named(page: _Page) -> Iterator[Tag]:
     """What the names of its classes or its id say to be no text."""
     for tag in page.tags:
         facts = page.of(tag)
-        if tag.name in BOXES and not (facts.titles or facts.holds_content) and NAMES.search(_names(tag)):
+        if tag.name not in BOXES or facts.titles or facts.holds_content:
+            continue
+        names = _names(tag)
+        if NAMES.search(names) or (facts.link_text > SOME_LINKS * facts.text and DOUBTFUL.search(names)):
             yield tag
 
 

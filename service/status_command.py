@@ -33,8 +33,8 @@ class Place(NamedTuple):
 
 
 class Holdings(NamedTuple):
-    """What one commit holds. ``failed`` are (path, record, reason), ``noted`` (path, part of it, remark); ``written`` is when the
-    catalog was last written; ``sizes`` are bytes on disk by what they hold."""
+    """What one commit holds. ``failed`` are (path, record, reason), ``noted`` (path, part of it, remark); ``written`` is when
+    the catalog was last written; ``sizes`` are bytes on disk by what they hold."""
 
     folder: Path
     generation: int

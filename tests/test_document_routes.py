@@ -172,7 +172,9 @@ def test_what_came_from_no_file_has_no_original(client: TestClient) -> None:
     client.delete("/v1/documents/note/original").raise_for_status()
 
 
-@pytest.mark.parametrize("path", ["/", "/collection", "/v1/status", "/v1/documents", "/v1/documents/log.pdf", "/v1/events"])
+@pytest.mark.parametrize(
+    "path", ["/", "/collection", "/v1/status", "/v1/documents", "/v1/documents/log.pdf", "/v1/events", "/v1/search?q=fog"]
+)
 def test_head_is_answered_where_get_is(client: TestClient, path: str) -> None:
     assert client.head(path).status_code == 200
 
@@ -239,7 +241,8 @@ def test_a_file_of_the_same_name_replaces_and_the_same_file_changes_nothing(clie
 
 
 def test_a_sidecar_that_is_sent_along_describes_its_file(client: TestClient) -> None:
-    send(client, ("s.txt.meta.json", b'{"title": "Salt", "date": "1650"}'), ("s.txt", b"Salt was dear.")).raise_for_status()
+    body = send(client, ("s.txt.meta.json", b'{"title": "Salt", "date": "1650"}'), ("s.txt", b"Salt was dear.")).json()
+    assert ([one["id"] for one in body["documents"]], body["failed"]) == (["s.txt"], [])
     found = client.get("/v1/documents/s.txt").json()
     assert (found["title"], found["date"]) == ("Salt", "1650")
     client.delete("/v1/documents/s.txt").raise_for_status()

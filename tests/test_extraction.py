@@ -25,6 +25,7 @@ from indexer.inputs import MIB, AgainError, open_input, read_whole
 from indexer.search import Query, search
 from indexer.sync import Summary, Sync
 from indexer.web import read_html
+from tests.corpus.office import odt
 from tests.files import column, docx, epub, paragraph, pdf, pptx, shape, xlsx, zipped
 from tests.fuzzing import LONG, record, tries
 
@@ -43,6 +44,8 @@ GOOD = {
     ".pptx": pptx([shape(["The river rose by night."])]),
     ".xlsx": xlsx({"river": [["place", "level"], ["Rome", 3]]}),
     ".epub": epub({"a.xhtml": "<p>The river rose by night.</p>"}),
+    ".odt": odt("<text:p>The river rose by night.</text:p>"),
+    ".rtf": rb"{\rtf1\ansi{\info{\title River}}The river rose by night.\par And fell at d\'e4wn.\par}",
     ".pdf": pdf([column(["The river rose by night."], 700)]),
     ".jsonl": b'{"id": "r", "text": "The river rose by night."}\n',
 }
@@ -135,7 +138,7 @@ def bomb(suffix: str, part: str, size: int) -> bytes:
 
 
 BOMBS = [(".docx", "word/document.xml"), (".pptx", "ppt/slides/slide1.xml"), (".xlsx", "xl/worksheets/sheet1.xml"),
-         (".epub", "book/a.xhtml")]  # fmt: skip
+         (".epub", "book/a.xhtml"), (".odt", "content.xml")]  # fmt: skip
 
 
 @pytest.mark.parametrize(("suffix", "part"), BOMBS)
@@ -179,6 +182,8 @@ DEEP = {
     ".eml": b"From: a\n" + b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (i, i) for i in range(2_000)),
     ".jsonl": b'{"id": "a", "text": "b", "m": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     ".csv": b'"' * 1_000_000,
+    ".odt": odt("<text:section>" * 50_000 + "deep" + "</text:section>" * 50_000),
+    ".rtf": b"{\\rtf1" + b"{" * 100_000 + b"deep" + b"}" * 100_000 + b"}",
 }
 SLOW = b"<p>a" * 400_000  # takes many seconds
 

@@ -85,6 +85,12 @@ WIKI = text("""
 <div id="footer"><ul><li>Text is free to copy.</li><li><a href="p">Privacy policy</a></li></ul></div></body></html>
 """)
 
+INN = text("""
+<html><body><div class="widget-nav"><a href="1">Start</a> <a href="2">Zimmer</a></div><h1>Gasthof zur Post</h1>
+<div class="menu"><h2>Menu</h2><p>Roast goose with red cabbage is served from Martinmas to Christmas.</p></div>
+<p>The inn has nine rooms and a stable for twenty horses, and is closed in November.</p></body></html>
+""")
+
 CYRILLIC = (
     '<html><head><meta charset="windows-1251"><title>Мельница</title></head><body><p>Мельницу построили в 1793 году '
     "на левом берегу реки.</p></body></html>"
@@ -172,6 +178,14 @@ PIECES = [
             "[Ore Mountains › History] Miners of Freiberg found silver in 1168 in the ruts of a cart.",
         ],
         title="Ore Mountains - Encyclopedia",
+    ),
+    Piece(
+        "inn.html",
+        INN,
+        [
+            "[Gasthof zur Post › Menu] Roast goose with red cabbage is served from Martinmas to Christmas.",
+            "[Gasthof zur Post › Menu] The inn has nine rooms and a stable for twenty horses, and is closed in November.",
+        ],
     ),
     Piece("mill.html", CYRILLIC, ["Мельницу построили в 1793 году на левом берегу реки."], title="Мельница"),
     Piece("lighthouse-ja.html", JAPANESE, ["[灯台の歴史] この灯台は一八七〇年に建てられました。"], title="灯台"),
