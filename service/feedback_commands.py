@@ -32,7 +32,7 @@ def list_judgements(index: IndexOption = None, as_json: JsonOption = False) -> N
     print_record(record, as_json, "\n".join(lines) or "no question was judged yet; press “This answers it” on the search page")
 
 
-@app.command(epilog="Example: passages feedback export judged; python -m eval retrieval judged")
+@app.command(epilog="Example: passages feedback export judged")
 def export(
     folder: Annotated[Path, typer.Argument(help="A new folder; python -m eval measures on it.")],
     force: Annotated[bool, typer.Option("--force", help="Write into a folder that holds something.")] = False,
