@@ -21,9 +21,7 @@ from mcp.client.streamable_http import streamable_http_client
 import indexer
 from indexer.collection import Collection
 from indexer.encoder import Encoder
-from indexer.models import DEFAULT_MODEL
 from service import client as passages
-from service.app import create_app
 from service.client import answers as client_answers
 from service.mcp.answers import NOT_FOUND, SAYS, part
 from tests.conftest import Keyed
@@ -33,7 +31,6 @@ QUESTION = "Who will host the next ministerial meeting?"
 SAUDI = "The Coalition welcomes Saudi Arabia’s announcement"
 TOOLS = {"search", "read_passage", "read_document", "list_sources"}
 EMOJI = "Protokoll 😀\n\nDas Gremium beschloss den Umzug des Zettelkastens in den Keller.\n\nDanach gab es Kuchen."
-LISTS = "/v1/facets" in (_paths := create_app(Path("unused"), DEFAULT_MODEL).openapi()["paths"]) and "/v1/documents" in _paths
 
 Work = Callable[[Client], Awaitable[Any]]
 
@@ -238,7 +235,6 @@ def test_what_cannot_be_asked_is_an_error_that_says_what_to_do(url: str, keyed: 
     over_http(work, url, keyed.read)
 
 
-@pytest.mark.skipif(not LISTS, reason="GET /v1/documents and /v1/facets are not merged yet")
 def test_sources_are_listed_a_page_at_a_time_with_what_can_be_filtered(url: str, keyed: Keyed) -> None:
     with passages.Client(keyed.url, keyed.write) as client:
         for number in range(2):
