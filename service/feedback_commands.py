@@ -69,7 +69,7 @@ def import_judgements(
     Collection(judgements.file.parent).close()  # nothing is put where no index is
     found = read_judgements(file)
     added = judgements.merge(found)
-    print_record({"read": len(found), "added": added}, as_json, f"{len(found)} read, {added} of them added")
+    print_record({"read": len(found), "added": added}, as_json, f"{len(found)} read, {added} of them new")
 
 
 @app.command(epilog="Example: passages feedback delete --all")

@@ -214,7 +214,8 @@ def test_what_was_exported_is_imported_whole(client: TestClient, two: list[Any],
     file.write_bytes(client.get("/v1/feedback").content)  # what the page's export gives
     for source in (folder, folder / "judgements.jsonl", file):
         run("delete", "--all")
-        assert run("import", source) == "2 read, 2 of them added\n"
+        assert run("import", source) == "2 read, 2 of them new\n"
+        assert run("import", source) == "2 read, 0 of them new\n"
         assert client.get("/v1/feedback").json()["judgements"] == two[::-1]
 
     half = tmp_path / "half.jsonl"

@@ -20,7 +20,7 @@ const WORDS = {
   "text-results": "Passages found",
   "text-answered": "Answered",
   "text-weak": "Perhaps",
-  "text-nothing": "Nothing here answers that; the closest passages are",
+  "text-nothing": "Nothing here answers that; the closest passages are:",
   "text-found": "{count} found",
   "text-none": "Nothing was found.",
   "text-searching": "Searching…",

@@ -15,7 +15,7 @@ const REACH = 1000; // the contract's bound of offset and limit together
 const VERDICTS = {
   answered: "Answered",
   weak: "Perhaps",
-  nothing: "Nothing in this collection answers that; the closest passages are",
+  nothing: "Nothing in this collection answers that; the closest passages are:",
   uncalibrated: "", // the scores of this model claim nothing
 };
 const DEMANDS = /["“„]|(?:^|\s)-\S|before:|after:/; // what a passage must have, or must not
