@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.e2e.conftest import Seen
-from tests.e2e.test_page import LINK, QUESTION, SAUDI, ask, delete, put
+from tests.e2e.test_page import LINK, QUESTION, SAUDI, delete, put
 
 pytestmark = pytest.mark.browser
 
@@ -113,7 +113,7 @@ def test_the_collection_is_itself_again_when_the_server_is(page: Page, server: s
     expect(said).to_have_class("holdings problem")
     page.unroute("**/v1/status")
     delete(server, "skiff")
-    expect(said).to_contain_text("documents")
+    expect(said).to_contain_text("characters.")
     expect(said).to_have_class("holdings")
     seen.forgive(AWAY)
     seen.forgive(AWAY)
@@ -137,8 +137,7 @@ def test_a_list_that_fails_late_does_not_hide_a_later_one(page: Page, seen: Seen
 
 
 def test_a_menu_that_the_focus_has_left_does_not_lie_over_the_page(page: Page) -> None:
-    page.goto("/")
-    ask(page, QUESTION)
+    page.goto(f"{LINK}&f.kind=media+note")
     expect(page.locator(".passage").first).to_have_text(SAUDI)
     menu = page.locator("details.menu").first
     menu.locator("summary").first.click()
