@@ -61,11 +61,16 @@ def test_what_was_said_before_is_asked_for_once_for_what_is_shown(page: Page) ->
 def test_a_passage_that_answers_is_kept_with_its_sentence_shown_on_return_and_taken_back(page: Page, server: str) -> None:
     page.goto(LINK)
     first(page).focus()
+    before = first(page).bounding_box()
     page.keyboard.press("Enter")  # as everything else, by the keyboard too
     expect(first(page)).to_have_attribute("aria-pressed", "true")
     note = page.locator("passage-result").first.locator(".note")
     expect(note).to_have_text("Kept on this server with your question, to measure the search. Press again to take it back.")
     expect(note).to_have_attribute("aria-live", "polite")  # a screen reader says it
+    after = first(page).bounding_box()
+    assert before is not None
+    assert after is not None
+    assert abs(before["y"] - after["y"]) < 1  # what is said moves no button
     (one,) = kept(server)
     assert (one["question"], one["verdict"]) == (QUESTION, "answers")
     assert (one["passage"]["text"], one["passage"]["evidence"]["text"]) == (SAUDI, SAUDI)
