@@ -73,7 +73,9 @@ def test_what_was_found_stays_when_more_cannot_be_fetched(page: Page, server: st
     before = page.get_by_role("status").text_content()
     page.route("**/v1/search", away)
     more.click()
-    expect(page.locator(".announced")).to_have_text("No more passages: the server cannot be reached; see whether it is running, then try again")
+    expect(page.locator(".announced")).to_have_text(
+        "No more passages: the server cannot be reached; see whether it is running, then try again"
+    )
     expect(results).to_have_count(10)
     expect(more).to_be_focused()
     assert page.get_by_role("status").text_content() == before
@@ -157,7 +159,8 @@ def test_what_is_said_of_nothing_and_the_button_beside_it_do_not_overlap_on_a_ph
           const words = document.createRange();
           words.selectNodeContents(said);
           const button = document.querySelector(".share").getBoundingClientRect();
-          return [...words.getClientRects()].filter(({ bottom }) => bottom > button.top + 4).map(({ right }) => right - button.left);
+          const beside = [...words.getClientRects()].filter(({ bottom }) => bottom > button.top + 4);
+          return beside.map(({ right }) => right - button.left);
         }"""
     )
     assert max(ends) <= 0
