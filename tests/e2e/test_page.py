@@ -45,7 +45,7 @@ def body(request: Request) -> Any:
 
 
 def rewritten(change: Callable[[dict[str, Any]], None]) -> Callable[[Route], None]:
-    """The server's own answer with a change in it: what only a calibrated model will say."""
+    """The server's own answer with a change in it, where a test needs to know what is said."""
 
     def handle(route: Route) -> None:
         response = route.fetch()
