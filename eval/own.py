@@ -265,7 +265,8 @@ def _show_unjudged(console: Any, side: Side) -> None:
     """Judgements favour the index whose results they were made on: what another finds first, nobody has judged."""
     unjudged = [one for one in side.outcomes if one.answerable and one.unjudged]
     if unjudged:
-        words = f"{side.name} puts first what nobody has judged for {len(unjudged)} questions, which counts as wrong."
+        some = f"{len(unjudged)} question{'s' * (len(unjudged) != 1)}"
+        words = f"{side.name} puts first what nobody has judged for {some}, which counts as wrong."
         console.print(f"{words} If some of it answers, say so on its search page before you decide.", markup=False)
 
 

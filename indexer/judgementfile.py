@@ -75,8 +75,8 @@ class Judgements:
         return said
 
     def merge(self, judgements: Sequence[Judgement]) -> int:
-        """Add what was said elsewhere or before; how many of it is new, since neither it nor anything later was said here. Raises
-        :class:`JudgementsError`, :class:`FullError`."""
+        """Add what was said elsewhere or before; how many of it is new: neither it nor anything later was said here.
+        Raises :class:`JudgementsError`, :class:`FullError`."""
         if not judgements:
             return 0
         with self._writing() as connection:

@@ -116,12 +116,13 @@ def _draw(shown: Console, found: Holdings) -> None:
     from rich.text import Text
 
     from service.summaries import failure, note
-    from service.terminal import size
+    from service.terminal import counted, size
 
     documents, passages, characters, _ = found.counts
     shown.print(
         Text(f"{found.folder}: ", style="bold").append(
-            f"{documents:,} documents, {passages:,} passages, {characters:,} characters", style="not bold"
+            ", ".join((counted(documents, "document"), counted(passages, "passage"), counted(characters, "character"))),
+            style="not bold",
         )
     )
     sizes = ", ".join(f"{what} {size(count)}" for what, count in found.sizes.items())

@@ -54,6 +54,11 @@ def bar(share: float, width: int) -> str:
     return "█" * full + (_EIGHTHS[rest] if rest else "")
 
 
+def counted(count: int, noun: str) -> str:
+    """How many of what, in words."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 def size(count: int) -> str:
     """Bytes in words."""
     amount, units = float(count), iter(("bytes", "KB", "MB", "GB", "TB"))
