@@ -37,7 +37,7 @@ class AboutRequest(Strict):
     def _check(self) -> AboutRequest:
         if not self.question.strip():
             raise ValueError("the question is empty; send the question that was asked")
-        if len(json.dumps(self.filter)) > MAX_FILTER_CHARS:
+        if len(json.dumps(self.filter, allow_nan=False)) > MAX_FILTER_CHARS:  # what JSON has no number for raises, too
             raise ValueError(f"the filter is longer than {MAX_FILTER_CHARS} characters as JSON; judge under a shorter one")
         return self
 
@@ -132,7 +132,8 @@ def add(app: FastAPI) -> None:
         """Forget every judgement, damaged ones too."""
         Judgements(service.index).delete_all()
 
-    @app.delete(f"{FEEDBACK}/{{judgement_id}}", status_code=HTTPStatus.NO_CONTENT, response_class=Response)
+    # Any characters, none too: an address without an id would else be sent on to where all are forgotten.
+    @app.delete(f"{FEEDBACK}/{{judgement_id:any}}", status_code=HTTPStatus.NO_CONTENT, response_class=Response)
     def forget(judgement_id: str, service: Served) -> None:
         """Take one word back."""
         if not Judgements(service.index).delete(judgement_id):

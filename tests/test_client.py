@@ -351,6 +351,13 @@ def test_an_answer_of_something_else_is_told_apart() -> None:
         after(calls.search("q"), Reply(404, {}, b"<html>not here</html>"))
 
 
+def test_being_sent_elsewhere_is_no_success() -> None:
+    """As by a proxy that wants TLS: nothing was deleted."""
+    with pytest.raises(ProblemError, match="sent on to https://x/y: give the client the address") as raised:
+        after(calls.delete("a"), Reply(301, {"location": "https://x/y"}, b"<html>Moved</html>"))
+    assert raised.value.status == 301
+
+
 def test_fields_of_a_newer_server_are_left_out() -> None:
     body = b'{"question": "q", "verdict": "weak", "exact": true, "took_ms": 1, "generation": 2, "results": [], "mood": "good"}'
     assert calls.search("q").read(body) == Answer(question="q", verdict="weak", exact=True, took_ms=1, generation=2, results=())

@@ -15,6 +15,7 @@ from fastapi.testclient import TestClient
 from indexer.collection import Collection
 from indexer.encoder import Encoder
 from indexer.sync import Sync
+from service.uploads import MOST_REFUSED
 from tests.files import Print, docx, paragraph, pdf
 from tests.test_http import ask, problem, started
 
@@ -271,6 +272,21 @@ def test_records_that_fail_are_told_and_the_rest_is_stored(client: TestClient) -
     assert [one["record"] for one in body["failed"]] == ["record 2", "record 3", "record 4", "record 5"]
     assert "is no date" in body["failed"][3]["reason"]
     client.delete("/v1/documents/a").raise_for_status()
+
+
+def test_of_very_many_that_fail_the_first_are_told_and_how_many_more(client: TestClient) -> None:
+    lines = b'{"id": "only", "text": "Cod."}\n' + b"0\n" * (MOST_REFUSED + 5)
+    sent = [
+        send(client, ("rows.jsonl", lines)),
+        client.post("/v1/documents", json=[{"id": "only", "text": "Cod."}, *[0] * 1005]),
+    ]
+    for response in sent:
+        body = response.json()
+        assert [one["id"] for one in body["documents"]] == ["only"]
+        assert len(body["failed"]) == MOST_REFUSED + 1
+        assert body["failed"][-2]["record"] != ""
+        assert body["failed"][-1]["reason"].startswith("5 more could not be read")
+    client.delete("/v1/documents/only").raise_for_status()
 
 
 @pytest.mark.parametrize(

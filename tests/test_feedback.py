@@ -85,6 +85,13 @@ def test_pages_are_the_latest_first_and_one_or_all_can_be_deleted(client: TestCl
     assert client.get("/v1/feedback").json()["total"] == 0
 
 
+def test_an_address_without_an_id_forgets_nothing(client: TestClient) -> None:
+    """Least of all by a redirection to where all are forgotten, which many clients follow."""
+    say(client)
+    assert "there is no judgement ''" in problem(client.delete("/v1/feedback/", follow_redirects=True), 404)
+    assert client.get("/v1/feedback").json()["total"] == 1
+
+
 @pytest.mark.parametrize(
     ("change", "status", "says"),
     [
@@ -97,6 +104,7 @@ def test_pages_are_the_latest_first_and_one_or_all_can_be_deleted(client: TestCl
         ({"question": "\ud800"}, 422, "surrogate"),
         ({"filter": {"a": {"between": 1}}}, 422, "between"),
         ({"filter": {"a": "x" * 5000}}, 422, "longer than 4000"),
+        ({"filter": {"a": float("nan")}}, 422, "not JSON compliant"),
         ({"stars": 5}, 422, "stars"),
     ],
 )
