@@ -117,8 +117,10 @@ class Upload:
             if trouble is not None and not self._outcome.stored:
                 raise trouble
             self._outcome.check()
-        except PassagesError as error:
-            self._report("", 0, "failed", str(error))
+        except Exception as error:  # else it would be told for ever as one that runs
+            self._report(
+                "", 0, "failed", str(error) if isinstance(error, PassagesError) else "the server failed; its log says why"
+            )
             raise
         self._report("", 0, "done")
         return self._outcome

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from fastapi.testclient import TestClient
 from indexer.collection import Collection
 from indexer.encoder import Encoder
 from indexer.sync import Sync
+from service import facet_routes
 from service.uploads import MOST_REFUSED
 from tests.files import Print, docx, paragraph, pdf
 from tests.test_http import ask, problem, started
@@ -113,6 +117,30 @@ def test_status_tells_when_the_index_was_changed_last(client: TestClient) -> Non
     witness = next(Path(client.get("/v1/status").json()["index"]).glob("catalog.sqlite-latest"))
     os.utime(witness, (0, 1_600_000_000))
     assert client.get("/v1/status").json()["last_commit"] == "2020-09-13T12:26:40Z"
+
+
+def test_counting_every_document_keeps_nobody_else_waiting(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counts of one collection, each of other fields, by more who ask than there are threads."""
+    going, counts = threading.Event(), []
+
+    def slow(*_: object) -> tuple[()]:
+        counts.append(1)
+        assert going.wait(30)
+        return ()
+
+    monkeypatch.setattr(facet_routes, "counted", slow)
+    with ThreadPoolExecutor(60) as threads:
+        waiting = [threads.submit(client.get, "/v1/facets", params={"field": f"f{number}"}) for number in range(60)]
+        try:
+            until = time.monotonic() + 9  # then they give up
+            while client.app.state.service.scanning.admitted < 60 and time.monotonic() < until:  # type: ignore[attr-defined]
+                time.sleep(0.02)
+            assert client.get("/v1/documents/log.pdf").status_code == 200
+            assert ask(client, question="Where was fog?")["results"]
+            assert len(counts) == 1
+        finally:
+            going.set()
+        assert {one.result().status_code for one in waiting} <= {200, 503}
 
 
 # --- originals ----------------------------------------------------------------------------------------------------

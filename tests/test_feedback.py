@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,8 @@ from eval.answers import read_answers
 from eval.corpus import check, text_lengths
 from eval.sets import read_set
 from indexer import Judgements, JudgementsError, PassagesError, judgementfile
+from indexer.judgementfile import JUDGEMENTS_FILE
+from service.admission import DEFAULT_LIMITS
 from service.cli import app
 from service.door import Door
 from tests.test_access import SITE, Guarded, client_of
@@ -126,8 +132,24 @@ def test_a_full_store_says_how_to_make_room(client: TestClient, monkeypatch: pyt
     assert client.get("/v1/feedback").json()["total"] == 1
 
 
+def test_judgements_that_wait_for_the_file_keep_no_question_waiting(client: TestClient, index: Path) -> None:
+    """As many as there are threads for questions, while another process writes the file."""
+    say(client)
+    with ThreadPoolExecutor(2 * DEFAULT_LIMITS.threads) as threads, closing(sqlite3.connect(index / JUDGEMENTS_FILE)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waiting = [threads.submit(client.post, "/v1/feedback", json=NOTHING) for _ in range(DEFAULT_LIMITS.threads)]
+        waiting += [threads.submit(client.delete, "/v1/feedback/none") for _ in range(DEFAULT_LIMITS.threads)]
+        until = time.monotonic() + 9  # then the first gives up
+        while client.app.state.service.judging.admitted < len(waiting) and time.monotonic() < until:  # type: ignore[attr-defined]
+            time.sleep(0.02)
+        assert ask(client)["results"][0]["text"] == SAUDI
+        assert not any(one.done() for one in waiting)
+        other.rollback()
+        assert {one.result().status_code for one in waiting} == {200, 404}
+
+
 def test_a_damaged_store_is_told_and_searching_goes_on(client: TestClient, index: Path) -> None:
-    (index / judgementfile.JUDGEMENTS_FILE).write_bytes(b"nonsense" * 1000)
+    (index / JUDGEMENTS_FILE).write_bytes(b"nonsense" * 1000)
     assert "searching needs none of it" in problem(client.get("/v1/feedback"), 503)
     assert ask(client)["results"][0]["text"] == SAUDI
 
