@@ -118,9 +118,8 @@ class Upload:
                 raise trouble
             self._outcome.check()
         except Exception as error:  # else it would be told for ever as one that runs
-            self._report(
-                "", 0, "failed", str(error) if isinstance(error, PassagesError) else "the server failed; its log says why"
-            )
+            why = str(error) if isinstance(error, PassagesError) else "the server failed; its log says why"
+            self._report("", 0, "failed", why)
             raise
         self._report("", 0, "done")
         return self._outcome

@@ -18,7 +18,8 @@ from fastapi.testclient import TestClient
 from indexer.collection import Collection
 from indexer.encoder import Encoder
 from indexer.sync import Sync
-from service import facet_routes
+from service import facet_routes, uploads
+from service.events import Progress
 from service.uploads import MOST_REFUSED
 from tests.files import Print, docx, paragraph, pdf
 from tests.test_http import ask, problem, started
@@ -257,6 +258,14 @@ def test_when_nothing_can_be_stored_the_answer_is_422_with_every_reason(client: 
     assert "bad.pdf: " in detail
     assert "x.exe: has a suffix" in detail
     assert listing(client)["generation"] == before
+
+
+def test_an_upload_at_which_the_server_fails_is_told_to_have_ended(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Progress] = []
+    monkeypatch.setattr(client.app.state.service.events, "progress", told.append)  # type: ignore[attr-defined]
+    monkeypatch.setattr(uploads, "read_documents", lambda *_, **__: 1 / 0)
+    assert send(client, ("a.txt", b"A.")).status_code == 500
+    assert (told[-1].state, told[-1].detail) == ("failed", "the server failed; its log says why")
 
 
 def test_a_file_of_the_same_name_replaces_and_the_same_file_changes_nothing(client: TestClient) -> None:

@@ -223,6 +223,25 @@ def test_what_was_judged_is_listed_and_deleted_by_command(two: list[Any]) -> Non
     assert "no question was judged yet" in run("list")
 
 
+def test_a_question_cannot_steer_the_terminal_of_who_lists_it(
+    client: TestClient, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PASSAGES_INDEX", str(index))
+    client.post("/v1/feedback", json=NOTHING | {"question": "Who\x1b]0;won\x07\nthe \x9bcup?"}).raise_for_status()
+    (first, second) = run("list").splitlines()
+    assert first.endswith("Who␛]0;won␇ the \ufffdcup?")
+    assert second == "    nothing answers"
+
+
+@pytest.mark.parametrize("text", [r'"half \ud800"', "[" * 100_000])
+def test_what_could_never_be_sent_is_not_imported(two: list[Any], client: TestClient, tmp_path: Path, text: str) -> None:
+    file = tmp_path / "odd.jsonl"
+    file.write_text(json.dumps(two[1]).replace(json.dumps(NOTHING["question"]), text), encoding="utf-8")
+    with pytest.raises(JudgementsError, match="nothing was added"):
+        run("import", file)
+    assert client.get("/v1/feedback").json()["total"] == 2
+
+
 def test_an_export_is_a_judged_set_that_the_evaluation_reads(two: list[Any], tmp_path: Path) -> None:
     folder = tmp_path / "judged"
     assert run("export", folder) == f"{folder}: 2 questions, 1 judged passages\n"
