@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.options import IndexOption, JsonOption
-from service.terminal import print_record
+from service.terminal import print_record, safe
 
 if TYPE_CHECKING:
     from indexer.judgementfile import Judgements
@@ -103,8 +103,13 @@ def _judgements(index: Path | None) -> Judgements:
 
 
 def _line(one: Judgement) -> str:
+    """Two lines, whatever is in the question: anybody whose key reads may have sent it."""
     what = _VERDICTS[one.verdict]
     if one.passage is not None:
-        text = " ".join(one.passage.text.split())
-        what += f" {one.passage.document}: {text[:_SHOWN_CHARS]}{'…' if len(text) > _SHOWN_CHARS else ''}"
-    return f"{one.id}  {one.at[:10]}  {one.question}\n    {what}"
+        text = _flat(one.passage.text)
+        what += f" {_flat(one.passage.document)}: {text[:_SHOWN_CHARS]}{'…' if len(text) > _SHOWN_CHARS else ''}"
+    return f"{one.id}  {one.at[:10]}  {_flat(one.question)}\n    {what}"
+
+
+def _flat(text: str) -> str:
+    return safe(" ".join(text.split()))
