@@ -30,6 +30,7 @@ from indexer.judged import Place, judged, places_of
 from indexer.judgementfile import Judgements
 from indexer.judgements import JudgedPassage, Judgement, JudgementsError
 from indexer.models import DEFAULT_MODEL
+from indexer.printable import printable
 from indexer.ranking import READINGS, SIGNALS
 from indexer.search import Answer, Query, Result, all_encoded, encoded, search
 from indexer.sync import Sync
@@ -65,6 +66,7 @@ __all__ = [
     "explain",
     "judged",
     "places_of",
+    "printable",
     "put",
     "reindex",
     "remove",

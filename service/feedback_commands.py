@@ -107,4 +107,4 @@ def _line(one: Judgement) -> str:
     if one.passage is not None:
         text = " ".join(one.passage.text.split())
         what += f" {one.passage.document}: {text[:_SHOWN_CHARS]}{'…' if len(text) > _SHOWN_CHARS else ''}"
-    return f"{one.id}  {one.at[:10]}  {one.question}\n    {what}"
+    return f"{one.id}  {one.at[:10]}  {' '.join(one.question.split())}\n    {what}"
