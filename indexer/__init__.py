@@ -26,11 +26,12 @@ from indexer.errors import PassagesError
 from indexer.explain import Explanation, explain, similar
 from indexer.fastscan import FastScanIndex
 from indexer.ingest import Ingest, put, reindex, remove
+from indexer.intervals import wilson
 from indexer.judged import Place, judged, places_of
 from indexer.judgementfile import Judgements
 from indexer.judgements import JudgedPassage, Judgement, JudgementsError
 from indexer.models import DEFAULT_MODEL
-from indexer.printable import printable
+from indexer.controls import printable
 from indexer.ranking import READINGS, SIGNALS
 from indexer.search import Answer, Query, Result, all_encoded, encoded, search
 from indexer.sync import Sync
@@ -72,4 +73,5 @@ __all__ = [
     "remove",
     "search",
     "similar",
+    "wilson",
 ]

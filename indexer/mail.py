@@ -44,13 +44,13 @@ def _field(message: EmailMessage, name: str) -> str:
     written = _decoded(raw.encode("utf-8", "surrogateescape"), "utf-8")
     try:
         return squeeze(str(policy.default.header_fetch_parse(name, written)))
-    except Exception:  # noqa: BLE001  # of a damaged field the library raises whatever comes: IndexError, RecursionError
+    except Exception:  # of a damaged field the library raises whatever comes: IndexError, RecursionError
         return squeeze(written)
 
 
 def _is_more_text(part: EmailMessage) -> bool:
-    """Whether it goes on with the text: some programs cut that at each picture. An attachment has a name or says what it is, and
-    so do the lines that a mailing list adds."""
+    """Whether it goes on with the text: some programs cut that at each picture. An attachment has a name or says what it is, as
+    do the lines that a mailing list adds."""
     is_text = part.get_content_type() in ("text/plain", "text/html")
     return is_text and part.get_content_disposition() is None and part.get_filename() is None
 

@@ -99,7 +99,9 @@ class Sync:
         for source in known.values():
             if source.hash and (source.key in self._gone or not is_below(source.path, found.folders)):
                 self._movable.setdefault(source.hash, []).append(source)
-        self.progress.total_bytes = sum(file.size for file in found.files if not self._is_settled(known.get(str(file.path)), file))
+        self.progress.total_bytes = sum(
+            file.size for file in found.files if not self._is_settled(known.get(str(file.path)), file)
+        )
         for file in found.files:
             self._file(file, known.get(str(file.path)))
         for source in self._gone.values():

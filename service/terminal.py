@@ -29,7 +29,7 @@ def console() -> Console:
 
 def safe(text: str) -> str:
     """The text without characters that steer a terminal, at the same offsets: a document may hold any."""
-    from indexer.printable import printable
+    from indexer.controls import printable
 
     return printable(text)
 
