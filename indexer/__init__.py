@@ -20,6 +20,7 @@ with contextlib.suppress(AttributeError, OSError, TypeError):
 
 from indexer.candidates import DeadlineError
 from indexer.collection import Collection
+from indexer.controls import printable
 from indexer.documents import Document
 from indexer.encoder import Encoder
 from indexer.errors import PassagesError
@@ -31,7 +32,6 @@ from indexer.judged import Place, judged, places_of
 from indexer.judgementfile import Judgements
 from indexer.judgements import JudgedPassage, Judgement, JudgementsError
 from indexer.models import DEFAULT_MODEL
-from indexer.controls import printable
 from indexer.ranking import READINGS, SIGNALS
 from indexer.search import Answer, Query, Result, all_encoded, encoded, search
 from indexer.sync import Sync

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import docx
 from docx.oxml import parse_xml
@@ -13,6 +15,7 @@ from docx.oxml.ns import nsdecls
 
 from indexer.documents import Document, read_documents, sidecar
 from indexer.formats import FORMATS, Content
+from indexer.printed import Line, _free
 
 MAIL = b"From: a@example.org\nSubject: s\nMIME-Version: 1.0\n"
 PARTS = b"Content-Type: multipart/%s; boundary=x\n\n--x\nContent-Type: text/plain\n\n%s\n--x\n%s\n--x--\n"
@@ -138,3 +141,16 @@ def test_a_book_with_a_picture_among_its_chapters_or_without_one_of_them_keeps_t
     )
     assert found.text == "Chapter’s end."
     assert [remark.about for remark in found.remarks] == ["gone.xhtml"]
+
+
+def test_a_line_that_is_drawn_far_outside_of_the_page_costs_nothing_and_moves_no_column() -> None:
+    random = Random(3)
+    for _ in range(200):
+        starts = [random.randrange(60) for _ in range(random.randrange(1, 40))]
+        lines = [Line("x", at, at + random.randrange(20), 0, 10, 0, False) for at in starts]
+        most = max(2, len(lines) // 10)
+        inked = [x for x in range(90) if sum(line.left <= x <= line.right for line in lines) > most]
+        gutters = [(a, b) for a, b in pairwise(inked) if b - a > 3]
+        far = Line("x", -1e12, 1e12, 0, 10, 0, False)
+        assert [(one.left, one.right) for one in _free(lines, 3)] == gutters
+        assert len(list(_free([*lines, far], 3))) <= len(lines)
