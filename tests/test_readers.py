@@ -144,7 +144,7 @@ def test_a_book_with_a_picture_among_its_chapters_or_without_one_of_them_keeps_t
 
 
 def test_a_line_that_is_drawn_far_outside_of_the_page_costs_nothing_and_moves_no_column() -> None:
-    random = Random(3)
+    random = Random(3)  # noqa: S311
     for _ in range(200):
         starts = [random.randrange(60) for _ in range(random.randrange(1, 40))]
         lines = [Line("x", at, at + random.randrange(20), 0, 10, 0, False) for at in starts]
