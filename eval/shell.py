@@ -31,7 +31,9 @@ def errors() -> Iterator[None]:
     try:
         yield
     except (EvalError, PassagesError) as error:
-        typer.echo(f"error: {error}", err=True)
+        from indexer import printable
+
+        typer.echo(f"error: {printable(str(error))}", err=True)
         raise typer.Exit(1) from error
     except ModuleNotFoundError as error:
         if error.name not in EXTRA:

@@ -94,5 +94,7 @@ def main() -> None:
 
         if not isinstance(error, PassagesError):
             raise
-        print(f"passages: {error}", file=sys.stderr)
+        from service.terminal import safe
+
+        print(f"passages: {safe(str(error))}", file=sys.stderr)
         sys.exit(1)

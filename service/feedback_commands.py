@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.options import IndexOption, JsonOption
-from service.terminal import print_record, safe
+from service.terminal import print_record
 
 if TYPE_CHECKING:
     from indexer.judgementfile import Judgements
@@ -112,4 +112,4 @@ def _line(one: Judgement) -> str:
 
 
 def _flat(text: str) -> str:
-    return safe(" ".join(text.split()))
+    return " ".join(text.split())
