@@ -23,9 +23,10 @@ from indexer.checksums import (
 )
 from indexer.documents import Document, Heading
 from indexer.filters import COLUMNS as FILTERED
+from indexer.filters import source_of
 from indexer.formats import Remark
 from indexer.models import ModelContract
-from indexer.records import Candidates, Changes, Copy, Counts, Encoding, Keys, Source, StoredPassage, TermChanges
+from indexer.records import Candidates, Changes, Copy, Counts, Encoding, Keys, Listed, Source, StoredPassage, TermChanges
 from indexer.schema import read_state
 from indexer.sentences import Span
 from indexer.terms import Codes
@@ -244,15 +245,15 @@ class Snapshot:
         rows = self._db.execute("SELECT id FROM document WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
         return [row[0] for row in rows]
 
-    def document_rows(self, condition: str, values: Sequence[Any]) -> Iterator[tuple[Document, str | None, int]]:
-        """Documents ``d`` that meet an SQL condition, in its order, one text in memory at a time; each with the name of its
-        file, or None, and how many passages it has."""
+    def listed(self, condition: str, values: Sequence[Any], after: str, limit: int) -> list[Listed]:
+        """The first ``limit`` documents ``d`` that meet an SQL condition, of ids above ``after``, by id, one text in memory at a
+        time."""
         query = (
             f"SELECT {_DOCUMENT}, s.name, (SELECT count(*) FROM passage p WHERE p.document = d.key) "  # noqa: S608
-            f"FROM document d LEFT JOIN source s ON s.key = d.source WHERE {condition}"
+            f"FROM document d LEFT JOIN source s ON s.key = d.source WHERE {condition} AND d.id > ? ORDER BY d.id LIMIT ?"
         )
-        for *row, name, passages in self._db.execute(query, values):
-            yield _document(row), name, passages
+        rows = self._db.execute(query, [*values, after, limit])
+        return [_listed(_document(row), name, passages) for *row, name, passages in rows]
 
     def count_documents(self, condition: str, values: Sequence[Any]) -> int:
         """How many documents ``d`` meet an SQL condition."""
@@ -371,6 +372,11 @@ def _document(row: Sequence[Any]) -> Document:
         document_id, title, text, uri, date, json.loads(metadata), media_type,
         tuple(json.loads(pages)), tuple(Heading(*heading) for heading in json.loads(headings)),
     )  # fmt: skip
+
+
+def _listed(one: Document, name: str | None, passages: int) -> Listed:
+    source = source_of(one.id, name, one.uri)
+    return Listed(one.id, one.title, one.uri, one.date, one.media_type, source, len(one.text), passages)
 
 
 def _described(rows: Iterable[Sequence[Any]]) -> Iterator[dict[str, Any]]:

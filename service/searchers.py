@@ -25,7 +25,7 @@ from typing import IO, cast
 
 from indexer.candidates import DeadlineError
 from indexer.children import child_command
-from indexer.collection import Collection
+from indexer.engines.contract import Engine
 from indexer.errors import PassagesError
 from indexer.reading import Encoding
 from indexer.schema import DamagedError
@@ -46,7 +46,7 @@ class SearcherError(PassagesError):
 class Searchers:
     """``count`` children over one index folder; none at all searches in the caller's thread. Safe to share between threads."""
 
-    def __init__(self, collection: Collection, count: int) -> None:
+    def __init__(self, collection: Engine, count: int) -> None:
         self._collection, self._count = collection, count
         self._idle: queue.LifoQueue[_Child] = queue.LifoQueue()  # the last one used: its caches are warm
         self._every: set[_Child] = set()
@@ -206,7 +206,7 @@ def _timed(query: Query, encoding: Encoding, until: float | None) -> Query:
     return replace(query, timeout_s=left + encoding.took_ms / 1000)
 
 
-def _serve(collection: Collection, questions: IO[bytes], answers: IO[bytes]) -> None:
+def _serve(collection: Engine, questions: IO[bytes], answers: IO[bytes]) -> None:
     """Answer what comes until nothing comes any more; None asks only whether all is loaded."""
     with collection.view():  # opens what searches need
         pass
@@ -219,7 +219,7 @@ def _serve(collection: Collection, questions: IO[bytes], answers: IO[bytes]) -> 
         answers.flush()
 
 
-def _reply(collection: Collection, query: Query, encoding: Encoding) -> Rendered | Exception:
+def _reply(collection: Engine, query: Query, encoding: Encoding) -> Rendered | Exception:
     try:
         return rendered(search(collection, query, encoding))
     except Exception as error:

@@ -14,7 +14,7 @@ from typing import Literal
 
 import indexer
 from indexer import synced
-from indexer.collection import Collection
+from indexer.engines.contract import Engine
 from indexer.errors import PassagesError
 from indexer.extraction import DEFAULT_LIMITS as DEFAULT_EXTRACTION
 from indexer.extraction import Limits as Extraction
@@ -62,7 +62,7 @@ class Service:
         self._writers = threading.BoundedSemaphore(MAX_WRITERS)
         self.ready = threading.Event()
         self.failure: str | None = None
-        self._collection: Collection | None = None
+        self._collection: Engine | None = None
         self._told: str | None = None
 
     def tell(self, fault: str) -> None:
@@ -72,7 +72,7 @@ class Service:
             log.error("%s", fault)
 
     @property
-    def collection(self) -> Collection:
+    def collection(self) -> Engine:
         """The open collection. Raises :class:`NotReadyError`, and :class:`indexer.schema.DamagedError` while it is damaged."""
         if self.failure is not None:
             raise StartError(self.failure)
@@ -111,7 +111,7 @@ class Service:
         return None if seen is None else datetime.fromtimestamp(int(seen), UTC)
 
     @contextmanager
-    def writing(self) -> Iterator[Collection]:
+    def writing(self) -> Iterator[Engine]:
         """The collection, for a write. Raises :class:`LockedError` at once if many wait already: they hold the threads
         that answer questions."""
         if not self._writers.acquire(blocking=False):
@@ -213,7 +213,7 @@ def _until(query: Query) -> float | None:
     return None if query.timeout_s is None else time.monotonic() + query.timeout_s
 
 
-def _seed(collection: Collection, tell: Callable[[Progress], None]) -> None:
+def _seed(collection: Engine, tell: Callable[[Progress], None]) -> None:
     """Give an empty index something to search: the documents of seeds/, which a container's image leaves out."""
     if not SEEDS.is_dir():
         return

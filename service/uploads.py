@@ -18,8 +18,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO, Literal, NamedTuple
 
 from indexer.catalog import document_hash
-from indexer.collection import Collection
 from indexer.documents import SIDECAR_SUFFIX, Document, Unreadable, document_from_record, is_supported, read_documents
+from indexer.engines.contract import Engine
 from indexer.errors import PassagesError, UnreadableError
 from indexer.extraction import Extractor, Limits
 from indexer.ingest import Ingest, Step
@@ -80,7 +80,7 @@ def sweep(index: Path) -> None:
                 shutil.rmtree(folder)
 
 
-def store_records(collection: Collection, body: bytes) -> Outcome:
+def store_records(collection: Engine, body: bytes) -> Outcome:
     """Store the record, or each of the list of records, that ``body`` is in JSON. Raises :class:`UnreadableError` if none can
     be, :class:`indexer.lock.LockedError`."""
     outcome = Outcome()
@@ -92,7 +92,7 @@ def store_records(collection: Collection, body: bytes) -> Outcome:
 class Upload:
     """Some files on their way in. One that fails is told, and the rest is stored."""
 
-    def __init__(self, collection: Collection, limits: Limits, job: str, tell: Tell) -> None:
+    def __init__(self, collection: Engine, limits: Limits, job: str, tell: Tell) -> None:
         self._collection, self._limits, self._job, self._tell = collection, limits, job, tell
         self._outcome, self._done, self._total = Outcome(), 0, 0
 
@@ -159,7 +159,7 @@ class Upload:
 
 
 def _store(
-    collection: Collection,
+    collection: Engine,
     documents: Iterable[Document | Unreadable],
     name: str,
     outcome: Outcome,
@@ -184,7 +184,7 @@ def _store(
     outcome.stored += stored
 
 
-def _put(collection: Collection, document: Document, ingest: Ingest) -> Stored:
+def _put(collection: Engine, document: Document, ingest: Ingest) -> Stored:
     with collection.catalog.read() as snapshot:
         known = snapshot.owner(document.id)
         if known is not None and known[1] == document_hash(document):
