@@ -153,9 +153,9 @@ class Collection(Engine):
         self._refreshing = threading.Lock()
 
     @property
-    def name(self) -> str:
+    def where(self) -> Path:
         """The folder."""
-        return str(self.folder)
+        return self.folder
 
     @property
     def catalog(self) -> Catalog:
@@ -259,6 +259,7 @@ class Collection(Engine):
         self._verified = self._refused = None
         with self._refreshing:
             self._derived = None  # read again by the next view
+        self.prune(at_least=1)
 
     def check_vectors(self) -> bool:
         """Whether the mapped vectors are what was written; if not, they are read from the catalog from now on, and made again

@@ -26,7 +26,20 @@ from indexer.filters import COLUMNS as FILTERED
 from indexer.filters import source_of
 from indexer.formats import Remark
 from indexer.models import ModelContract
-from indexer.records import Candidates, Changes, Copy, Counts, Encoding, Keys, Listed, Source, StoredPassage, TermChanges
+from indexer.passages import Passage
+from indexer.records import (
+    Candidates,
+    Changes,
+    Copy,
+    Counts,
+    EncodedPassage,
+    Encoding,
+    Keys,
+    Listed,
+    Source,
+    StoredPassage,
+    TermChanges,
+)
 from indexer.schema import read_state
 from indexer.sentences import Span
 from indexer.terms import Codes
@@ -246,8 +259,8 @@ class Snapshot:
         return [row[0] for row in rows]
 
     def listed(self, condition: str, values: Sequence[Any], after: str, limit: int) -> list[Listed]:
-        """The first ``limit`` documents ``d`` that meet an SQL condition, of ids above ``after``, by id, one text in memory at a
-        time."""
+        """The first ``limit`` documents ``d`` that meet an SQL condition, of ids above ``after``, by id; one text in memory at
+        a time."""
         query = (
             f"SELECT {_DOCUMENT}, s.name, (SELECT count(*) FROM passage p WHERE p.document = d.key) "  # noqa: S608
             f"FROM document d LEFT JOIN source s ON s.key = d.source WHERE {condition} AND d.id > ? ORDER BY d.id LIMIT ?"
@@ -291,6 +304,19 @@ class Snapshot:
             "SELECT source, hash FROM document WHERE id = ?", (document_id,)
         ).fetchone()
         return row
+
+    def encoded_of(self, document_id: str) -> list[EncodedPassage]:
+        """All passages of a document, in reading order, as they were encoded."""
+        passages = self.passages_of(document_id)
+        keys = [one.key for one in passages]
+        vectors, found = self.vectors_of(keys), self.candidates(keys)
+        return [
+            EncodedPassage(
+                Passage(one.start, one.end, one.labels), candidate.input, np.frombuffer(vectors[one.key], "<f2"),
+                candidate.tokens, candidate.terms, one.language,
+            )
+            for one, candidate in zip(passages, found.split(), strict=True)
+        ]  # fmt: skip
 
     def encodings_of(self, inputs: Iterable[bytes]) -> dict[bytes, Encoding]:
         """What the encoder made of inputs that some passage was encoded from before."""

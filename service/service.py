@@ -8,13 +8,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 import indexer
 from indexer import synced
+from indexer.engines.address import Where
 from indexer.engines.contract import Engine
+from indexer.engines.opening import open_engine
 from indexer.errors import PassagesError
 from indexer.extraction import DEFAULT_LIMITS as DEFAULT_EXTRACTION
 from indexer.extraction import Limits as Extraction
@@ -24,7 +26,6 @@ from indexer.runtimes import Kind
 from indexer.schema import DamagedError
 from indexer.search import Query, all_encoded, encoded
 from indexer.sync import Sync
-from indexer.witness import Witness
 from service.admission import DEFAULT_LIMITS, Admission, Limits
 from service.events import Commit, Events, Progress, State
 from service.metrics import Metrics
@@ -45,7 +46,7 @@ class Service:
 
     def __init__(
         self,
-        index: Path,
+        index: Where,
         model: str,
         limits: Limits = DEFAULT_LIMITS,
         runtime: Kind = "auto",
@@ -107,8 +108,7 @@ class Service:
 
     def last_commit(self) -> datetime | None:
         """When the index was changed last, by whomever; None if that is not known."""
-        seen = Witness(self.index).seen_at()
-        return None if seen is None else datetime.fromtimestamp(int(seen), UTC)
+        return None if self._collection is None else self._collection.last_commit()
 
     @contextmanager
     def writing(self) -> Iterator[Engine]:
@@ -178,12 +178,12 @@ class Service:
 
     def _start(self) -> None:
         try:
-            self._collection = Collection(
+            self._collection = open_engine(
                 self.index, self._model, create=True, runtime=self._runtime, fold_later=self.upkeep.is_due
             )
             self._searchers = Searchers(self._collection, self._processes)
             self._searchers.start()
-            sweep(self.index)
+            sweep(self._collection.upload_folder())
             _seed(self._collection, self.events.progress)
             self._collection.encoder.warm()
             self._searchers.wait()

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, BinaryIO, Literal, NamedTuple
 
 from indexer.catalog import document_hash
@@ -72,9 +72,9 @@ class Outcome:
             raise UnreadableError(told or "there is nothing to store: send a record, a list of records, or files")
 
 
-def sweep(index: Path) -> None:
+def sweep(where: Path | None) -> None:
     """Delete what servers left that were killed during an upload."""
-    for folder in index.glob(f"{_FOLDER}*"):
+    for folder in (where or Path(gettempdir())).glob(f"{_FOLDER}*"):
         with suppress(OSError):
             if time.time() - folder.stat().st_mtime > _LEFT_S:
                 shutil.rmtree(folder)
@@ -95,6 +95,7 @@ class Upload:
     def __init__(self, collection: Engine, limits: Limits, job: str, tell: Tell) -> None:
         self._collection, self._limits, self._job, self._tell = collection, limits, job, tell
         self._outcome, self._done, self._total = Outcome(), 0, 0
+        self._where = collection.upload_folder()
 
     def run(self, files: Sequence[Sent]) -> Outcome:
         """Store them. Raises what kept the last from being stored, if none was."""
@@ -115,9 +116,9 @@ class Upload:
 
     def _folder(self) -> TemporaryDirectory[str]:
         try:
-            return TemporaryDirectory(prefix=_FOLDER, dir=self._collection.folder)
+            return TemporaryDirectory(prefix=_FOLDER, dir=self._where)
         except OSError as error:
-            raise _no_room(self._collection.folder, error) from error
+            raise _no_room(self._where or Path(gettempdir()), error) from error
 
     def _saved(self, folder: str, files: Sequence[Sent]) -> list[tuple[Path, str, int]]:
         """All of them are saved before one is read, so that each is beside its sidecar."""
@@ -132,7 +133,7 @@ class Upload:
                 with path.open("xb") as target:
                     shutil.copyfileobj(one.content, target)
             except OSError as error:
-                raise _no_room(self._collection.folder, error) from error
+                raise _no_room(self._where or Path(gettempdir()), error) from error
             saved.append((path, one.name, one.size))
         return [one for one in saved if not _is_beside_its_file(one[0])]
 

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from indexer.documents import Document
 from indexer.encoder import Encoder
-from indexer.filters import Condition
+from indexer.engines.address import Where
 from indexer.models import ModelContract, ModelError, ModelFiles, locate
 from indexer.ranking import READINGS
 from indexer.records import Candidates, Copy, Counts, EncodedPassage, Encoding, Keys, Listed, Source, StoredPassage
@@ -100,7 +100,7 @@ class Reader(Protocol):
         """Ids in order, above ``after``; all of them if ``limit`` is negative."""
 
     def listed(self, condition: str, values: Sequence[Any], after: str, limit: int) -> list[Listed]:
-        """The first ``limit`` documents ``d`` that meet an SQL condition, of ids above ``after``, by id, without their texts."""
+        """The first ``limit`` documents ``d`` that meet an SQL condition, of ids above ``after``, by id; without texts."""
 
     def count_documents(self, condition: str, values: Sequence[Any]) -> int:
         """How many documents ``d`` meet an SQL condition."""
@@ -124,6 +124,9 @@ class Reader(Protocol):
 
     def owner(self, document_id: str) -> tuple[int | None, str] | None:
         """The source (None if none) and hash of a document; None if there is no such document."""
+
+    def encoded_of(self, document_id: str) -> list[EncodedPassage]:
+        """All passages of a document, in reading order, as they were encoded."""
 
     def encodings_of(self, inputs: Iterable[bytes]) -> dict[bytes, Encoding]:
         """What the encoder made of inputs that some passage was encoded from before."""
@@ -228,7 +231,7 @@ class Store(Protocol):
         """Cheap: raises what is known to be wrong."""
 
     def check(self, pause: Callable[[], None] = ...) -> None:
-        """Read all of it, as far as the engine does not do so itself; ``pause`` is called now and then. Raises what is wrong."""
+        """Read all of it, if the engine does not do so by itself; ``pause`` is called now and then. Raises what is wrong."""
 
     def refuse(self, damage: str) -> None:
         """Another process found it damaged: ``damage`` is what it said."""
@@ -262,8 +265,13 @@ class Engine(ABC):
 
     @property
     @abstractmethod
+    def where(self) -> Where:
+        """Where it is."""
+
+    @property
     def name(self) -> str:
-        """Where it is, in words: the folder, or the address without what is secret."""
+        """The same in words, without what is secret."""
+        return str(self.where)
 
     @property
     @abstractmethod
@@ -374,6 +382,3 @@ class Engine(ABC):
             f"({asked}), was asked for; use --model {made_with}, or encode the whole index again: "
             f"passages index --index {self.name} --model {self.model} --reindex"
         )
-
-
-__all__ = ["Condition", "Engine", "Lock", "Reader", "Store", "View", "Writer"]

@@ -57,9 +57,9 @@ class MilvusCollection(Engine):
             self.readings = _WITHOUT_WORDS
 
     @property
-    def name(self) -> str:
+    def where(self) -> Address:
         """The address."""
-        return str(self.address)
+        return self.address
 
     @property
     def catalog(self) -> MilvusCollection:
@@ -76,10 +76,10 @@ class MilvusCollection(Engine):
         """What the server lacks."""
         if self.readings == READINGS:
             return ()
+        version = self._connection.server.version
         return (
-            f"the Milvus server is of version {self._connection.server.version}, which does not rank by words (2.5 does): passages "
-            "are found by their vectors and ranked by these and their tokens, phrases are looked for in what is found, and "
-            "scores are not calibrated",
+            f"the Milvus server is of version {version}, which does not rank by words (2.5 does): passages are found by their "
+            "vectors and ranked by these and their tokens, phrases are looked for in these, and scores are not calibrated",
         )
 
     @contextmanager

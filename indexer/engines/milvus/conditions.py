@@ -1,7 +1,7 @@
 """Search filters to conditions of a Milvus server over passages, with the meaning that :mod:`indexer.filters` gives them.
 
-Equality and existence are tags (:func:`indexer.engines.milvus.encoding.tags`), dates a field. What a server cannot compare as we
-do, a range or a beginning of another field, is answered from the list of documents, by who is asked.
+Equality and existence are tags (:func:`indexer.engines.milvus.encoding.tags`), dates a field. What a server cannot compare as
+we do, a range or a beginning of another field, is answered from the list of documents, by who is asked.
 """
 
 from __future__ import annotations

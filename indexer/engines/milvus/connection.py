@@ -32,8 +32,6 @@ _FINAL_CODES = {6, 100, 1100, 1101, 1200, 1400, 1401}
 _REFUSED = re.compile(r"unauthenticated|auth check failure|permission deny|privilege|invalid api key|password", re.IGNORECASE)
 _CERTIFICATE = re.compile(r"certificate|ssl|handshake", re.IGNORECASE)
 
-logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # each failed try would be a traceback
-
 
 class ServerError(PassagesError):
     """The server refuses what was asked of it; it will again."""
@@ -65,8 +63,8 @@ class Connection:
         self._server: Server | None = None
 
     def call(self, work: Callable[[MilvusClient, float], T], until: float | None = None) -> T:
-        """``work`` with the client and the seconds that it may take, again and again until it succeeds or ``until`` (on the clock
-        of :func:`time.monotonic`). Raises :class:`AwayError`, :class:`ServerError`."""
+        """``work`` with the client and the seconds that it may take, again and again until it succeeds or ``until`` (on the
+        clock of :func:`time.monotonic`). Raises :class:`AwayError`, :class:`ServerError`."""
         end = time.monotonic() + self.patience_s if until is None else until
         pause = _PAUSE_S
         while True:
@@ -236,8 +234,14 @@ def one_of(field: str, values: Sequence[str | int]) -> str:
 
 
 def _client(address: Address, left: float) -> MilvusClient:
-    from pymilvus import MilvusClient
-
+    try:
+        from pymilvus import MilvusClient
+    except ImportError as error:
+        raise ServerError(
+            f"{address} needs the client of Milvus, which is not installed: pip install 'passages[milvus]'"
+        ) from error
+    # It sets up its own logging when it is imported, and makes a traceback of each try that fails.
+    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
     more: dict[str, Any] = {"token": address.token} if address.token else {}
     if address.authority:
         more |= {"server_pem_path": str(_readable(address.authority)), "secure": True}

@@ -55,8 +55,8 @@ class Head(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """A document's own row. ``described`` are what filters know of it but its source; its text is in ``chunks`` chunks, of which
-    the first ``text_chunks`` are text and the others pages and headings."""
+    """A document's own row. ``described`` are what filters know of it but its source; its text is in ``chunks`` chunks, of
+    which the first ``text_chunks`` are text and the others pages and headings."""
 
     key: str
     generation: int
@@ -196,7 +196,7 @@ def document_row(
     described = json.dumps(described_of(document), ensure_ascii=False)
     if (size := len(described.encode())) > MAX_BYTES:
         raise UnreadableError(
-            f"document {document.id[:200]!r}: title, uri and metadata have {size} bytes; on a Milvus server, {MAX_BYTES} at most"
+            f"document {document.id[:200]!r}: title, uri and metadata have {size} bytes; a Milvus server takes {MAX_BYTES}"
         )
     text, more = text_parts(document)
     return {
@@ -244,9 +244,18 @@ def head_of(row: Mapping[str, Any]) -> Head:
 
 def kept_of(row: Mapping[str, Any]) -> Kept:
     """A document's own row, read."""
-    numbers = (int(row[name]) for name in ("passages", "characters", "terms", "chunks", "text_chunks"))
+    passages, characters, terms, chunks, text_chunks = (int(row[name]) for name in KEPT[4:9])
     return Kept(
-        row["key"], int(row["generation"]), row["hash"], int(row["source"]) or None, *numbers, json.loads(row["described"])
+        row["key"],
+        int(row["generation"]),
+        row["hash"],
+        int(row["source"]) or None,
+        passages,
+        characters,
+        terms,
+        chunks,
+        text_chunks,
+        json.loads(row["described"]),
     )
 
 

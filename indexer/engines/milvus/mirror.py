@@ -1,7 +1,7 @@
 """The list of documents, without their texts, in memory: for what a server does not answer as we mean it.
 
-Listing, words of titles, facets of the whole collection, and ranges of metadata are asked of it in the SQL that a folder's catalog
-is asked in. It is read anew when the collection has changed and somebody asks: that takes a second for each few thousand documents.
+Listing, words of titles, facets of the whole collection, and ranges of metadata are asked of it in the SQL that a folder's
+catalog is asked in. It is read anew when the collection has changed and somebody asks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ _TABLES = """
 CREATE TABLE source (key INTEGER PRIMARY KEY, name TEXT NOT NULL);
 CREATE TABLE document (
     key TEXT PRIMARY KEY, id TEXT NOT NULL UNIQUE, source INTEGER, title TEXT NOT NULL, uri TEXT, date TEXT,
-    metadata TEXT NOT NULL, media_type TEXT NOT NULL, characters INTEGER NOT NULL, passages INTEGER NOT NULL, terms INTEGER NOT NULL
+    metadata TEXT NOT NULL, media_type TEXT NOT NULL,
+    characters INTEGER NOT NULL, passages INTEGER NOT NULL, terms INTEGER NOT NULL
 );
 """
 _DESCRIBED = ", ".join((*COLUMNS.values(), "d.metadata"))

@@ -20,7 +20,6 @@ from indexer.engines.milvus.encoding import (
     KEPT,
     Head,
     Kept,
-    bytes_of,
     chunk_key,
     codes_of,
     document_of,
@@ -36,7 +35,8 @@ from indexer.engines.milvus.state import State, source_with, sources_of
 from indexer.engines.milvus.tables import DOCUMENTS, PASSAGES, TEXTS
 from indexer.filters import source_of
 from indexer.models import ModelContract
-from indexer.records import Candidates, Copy, Counts, Encoding, Keys, Listed, Source, StoredPassage
+from indexer.passages import Passage
+from indexer.records import Candidates, Copy, Counts, EncodedPassage, Encoding, Listed, Source, StoredPassage
 from indexer.terms import Codes
 from indexer.tokens import joined
 
@@ -245,6 +245,17 @@ class MilvusReader:
         kept = self.kept(document_id)
         return (kept.source, kept.hash) if kept else None
 
+    def encoded_of(self, document_id: str) -> list[EncodedPassage]:
+        """See the contract."""
+        keys = sorted(self._passages_of(document_id), key=lambda key: self._heads[key].ordinal)
+        vectors = self.rows_of(keys, ["vector"])
+        made = []
+        for key, row, candidate in zip(keys, vectors, self.candidates(keys).split(), strict=True):
+            head = self._heads[key]
+            passage = Passage(head.start, head.end, head.labels)
+            made.append(EncodedPassage(passage, head.input, vector_of(row), candidate.tokens, candidate.terms, head.language))
+        return made
+
     def encodings_of(self, inputs: Iterable[bytes]) -> dict[bytes, Encoding]:
         """See the contract."""
         if self.contract is None:
@@ -348,13 +359,5 @@ class MilvusReader:
         return source_of(kept.id, source.name if source else None, kept.described["uri"])
 
 
-def content_of(row: Row) -> bytes:
-    """The hash of a passage's text."""
-    return bytes_of(row["content"])
-
-
 def _joined(some: Sequence[Codes]) -> Codes:
     return np.concatenate([np.empty(0, np.uint32), *some])
-
-
-__all__ = ["Keys", "MilvusReader"]

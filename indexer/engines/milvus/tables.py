@@ -1,7 +1,7 @@
 """The tables of a collection on a Milvus server, as they are made.
 
-NAME holds passages, NAME_documents one row a document, NAME_texts their texts in chunks, NAME_meta the rest: the state, the model
-contract, the stemmers, synced files, and what is being written.
+NAME holds passages, NAME_documents one row a document, NAME_texts their texts in chunks, NAME_meta the rest: the state, the
+model contract, the stemmers, synced files, and what is being written.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Writing a collection on a Milvus server, which has no transactions.
 
-In this order, so that whoever ends in the middle leaves nothing that is found: what is about to be written is noted; rows of a new
-generation are added, which nobody sees; the documents' own rows are written over, and now name that generation; the rows of the one
-before are deleted, and the note. A note that stays is cleared up by :func:`sweep`, whichever service finds it.
+In this order, so that whoever ends in the middle leaves nothing that is found: what is about to be written is noted; rows of a
+new generation are added, which nobody sees; the documents' own rows are written over, and now name that generation; the rows of
+the one before are deleted, and the note. A note that stays is cleared up by :func:`sweep`, whichever service finds it.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ class MilvusWriter(MilvusReader):
         before = self.state.contract
         if before is not None and not before.same_vectors(contract):
             raise ServerError(
-                f"a collection on a Milvus server keeps the model that it was made with, {before.name}: index into another one, "
-                f"such as {self.tables.connection.address}_2, with --index"
+                f"a collection on a Milvus server keeps the model that it was made with, {before.name}: index into another "
+                f"one, such as {self.tables.connection.address}_2, with --index"
             )
         make_passages(self.tables.connection, contract)
         self._upsert(META, [contract_row(contract)])
