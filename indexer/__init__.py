@@ -22,6 +22,10 @@ from indexer.candidates import DeadlineError
 from indexer.collection import Collection
 from indexer.documents import Document
 from indexer.encoder import Encoder
+from indexer.engines.address import Address, where_of
+from indexer.engines.contract import Engine
+from indexer.engines.copying import Copied, copy
+from indexer.engines.opening import open_engine
 from indexer.errors import PassagesError
 from indexer.explain import Explanation, explain, similar
 from indexer.fastscan import FastScanIndex
@@ -40,11 +44,14 @@ __all__ = [
     "DEFAULT_MODEL",
     "READINGS",
     "SIGNALS",
+    "Address",
     "Answer",
     "Collection",
+    "Copied",
     "DeadlineError",
     "Document",
     "Encoder",
+    "Engine",
     "ExactIndex",
     "Explanation",
     "FastScanIndex",
@@ -61,13 +68,16 @@ __all__ = [
     "Sync",
     "VectorIndex",
     "all_encoded",
+    "copy",
     "encoded",
     "explain",
     "judged",
+    "open_engine",
     "places_of",
     "put",
     "reindex",
     "remove",
     "search",
     "similar",
+    "where_of",
 ]

@@ -16,6 +16,7 @@ import indexer
 from indexer import synced
 from indexer.engines.address import Where
 from indexer.engines.contract import Engine
+from indexer.engines.milvus.connection import AwayError
 from indexer.engines.opening import open_engine
 from indexer.errors import PassagesError
 from indexer.extraction import DEFAULT_LIMITS as DEFAULT_EXTRACTION
@@ -55,6 +56,7 @@ class Service:
         self.index, self._model, self._runtime, self.extraction = index, model, runtime, extraction
         self.events = Events(self._commit)
         self.admission, self.metrics, self._processes = Admission(limits), Metrics(), min(limits.processes, limits.threads)
+        self._patience_s = limits.deadline_s
         self._searchers: Searchers | None = None
         self._closed = False
         self.recall = LiveRecall(lambda: self.admission.admitted > 0)
@@ -178,9 +180,7 @@ class Service:
 
     def _start(self) -> None:
         try:
-            self._collection = open_engine(
-                self.index, self._model, create=True, runtime=self._runtime, fold_later=self.upkeep.is_due
-            )
+            self._collection = self._opened()
             self._searchers = Searchers(self._collection, self._processes)
             self._searchers.start()
             sweep(self._collection.upload_folder())
@@ -202,6 +202,19 @@ class Service:
             self.upkeep.start(self._collection)
             self.scrub.start(self._collection)
             self.ready.set()
+
+    def _opened(self) -> Engine:
+        """The collection; a server that is away is waited for."""
+        while True:
+            try:
+                return open_engine(
+                    self.index, self._model, create=True, runtime=self._runtime, fold_later=self.upkeep.is_due,
+                    patience_s=self._patience_s,
+                )  # fmt: skip
+            except AwayError as error:
+                if self._closed:
+                    raise
+                self.tell(str(error))
 
     def _failed(self, why: str) -> None:
         self.failure = why

@@ -80,11 +80,15 @@ class Settings(BaseSettings):
     @property
     def where(self) -> Where:
         """Where the index is, with what a server asks for."""
-        if isinstance(self.index, Path):
-            return self.index
+        return self.reached(self.index)
+
+    def reached(self, where: Where) -> Where:
+        """The same with what a server asks for."""
+        if isinstance(where, Path):
+            return where
         token = self.milvus_token.get_secret_value() if self.milvus_token is not None else None
         authority = self.milvus_authority and self.milvus_authority.expanduser()
-        return replace(self.index, token=token, authority=authority, consistency=self.milvus_consistency)
+        return replace(where, token=token, authority=authority, consistency=self.milvus_consistency)
 
     @property
     def folder(self) -> Path:

@@ -1,7 +1,7 @@
 """A collection from one engine to another, as it was encoded: nothing is encoded again.
 
-A copy that was interrupted goes on where it ended: a document that is there as it should be is left. At the end all of both is read
-and compared: counts, and the hash of all that they hold, vectors and token codes too.
+A copy that was interrupted goes on where it ended: a document that is there as it should be is left. At the end all of both is
+read and compared: counts, and the hash of all that they hold, vectors and token codes too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from indexer.contents import content_hash
 from indexer.documents import Document
 from indexer.engines.contract import Engine, Reader, Writer
 from indexer.errors import PassagesError
-from indexer.records import EncodedPassage
+from indexer.records import EncodedPassage, Source
 
 _TOGETHER = 512  # passages of one commit
 
@@ -34,13 +34,13 @@ class Copied(NamedTuple):
 
 class _One(NamedTuple):
     document: Document
-    source: int | None
+    source: Source | None
     passages: list[EncodedPassage]
 
 
 def copy(source: Engine, target: Engine, told: Callable[[int, int], None] = lambda *_: None) -> Copied:
-    """Copy all of ``source`` to ``target``, which may hold a part of it; ``told`` hears of documents, and of how many. The source
-    must not be written meanwhile. Raises :class:`CopyError`."""
+    """Copy all of ``source`` to ``target``, which may hold a part of it; ``told`` hears of documents, and of how many. The
+    source must not be written meanwhile. Raises :class:`CopyError`."""
     with target.lock.held(10):
         written = _copy(source, target, told)
         target.fold(at_once=True)
@@ -60,7 +60,7 @@ def _copy(source: Engine, target: Engine, told: Callable[[int, int], None]) -> i
     for some in _groups(source, target, ids):
         with target.catalog.write() as writer:
             for one in some:
-                writer.put_document(one.document, _file(source, writer, one.source), one.passages)
+                writer.put_document(one.document, _file(writer, one.source), one.passages)
         written += len(some)
         done += len(some)
         told(done, len(ids))
@@ -74,7 +74,8 @@ def _check(source: Engine, target: Engine, ids: list[str]) -> None:
         contract = here.contract
     if others:
         raise CopyError(
-            f"{target.name} holds {len(others)} documents that {source.name} does not, such as {min(others)!r}: copy to an empty one"
+            f"{target.name} holds {len(others)} documents that {source.name} does not, such as {min(others)!r}: "
+            "copy to an empty one"
         )
     with source.catalog.read() as there:
         if contract and there.contract and not contract.same_vectors(there.contract):
@@ -86,12 +87,9 @@ def _groups(source: Engine, target: Engine, ids: list[str]) -> Iterator[list[_On
     some: list[_One] = []
     for document_id in ids:
         with source.catalog.read() as there, target.catalog.read() as here:
-            owner = there.owner(document_id)
-            if owner is None or _same(there, here, document_id):
-                continue
             document = there.document(document_id)
-            if document is not None:
-                some.append(_One(document, owner[0], there.encoded_of(document_id)))
+            if document is not None and not _same(there, here, document):
+                some.append(_One(document, there.source_of(document_id), there.encoded_of(document_id)))
         if sum(len(one.passages) for one in some) >= _TOGETHER:
             yield some
             some = []
@@ -99,23 +97,17 @@ def _groups(source: Engine, target: Engine, ids: list[str]) -> Iterator[list[_On
         yield some
 
 
-def _same(there: Reader, here: Reader, document_id: str) -> bool:
-    """Whether a document was copied: it is the same, of the same file, with as many passages."""
-    before, after = there.owner(document_id), here.owner(document_id)
-    if before is None or after is None or before[1] != after[1]:
+def _same(there: Reader, here: Reader, document: Document) -> bool:
+    """Whether a document was copied: it is the same, of the same file, with the same passages."""
+    if here.document(document.id) != document or there.extents(document.id) != here.extents(document.id):
         return False
-    files = [one and one.path for one in (there.source_of(document_id), here.source_of(document_id))]
-    documents = [there.document(document_id), here.document(document_id)]
-    return files[0] == files[1] and documents[0] == documents[1] and there.extents(document_id) == here.extents(document_id)
+    before, after = there.source_of(document.id), here.source_of(document.id)
+    return (before and before.path) == (after and after.path)
 
 
-def _file(source: Engine, writer: Writer, key: int | None) -> int | None:
+def _file(writer: Writer, source: Source | None) -> int | None:
     """The key there of a file; it is told of before its documents are, and without a hash until all of them are there."""
-    if key is None:
-        return None
-    with source.catalog.read() as there:
-        one = next(one for one in there.sources() if one.key == key)
-    return writer.put_source(one.path, one.name, "", "", ())
+    return None if source is None else writer.put_source(source.path, source.name, "", "", ())
 
 
 def _copy_files(source: Engine, target: Engine) -> None:

@@ -17,7 +17,7 @@ from indexer.engines.milvus.encoding import token_fields
 from indexer.engines.milvus.mirror import Mirror
 from indexer.engines.milvus.reader import MilvusReader
 from indexer.engines.milvus.state import State, Totals, read_state, state_row
-from indexer.engines.milvus.tables import META, has, make_named, make_passages
+from indexer.engines.milvus.tables import DOCUMENTS, META, has, make_named, make_passages
 from indexer.engines.milvus.view import Frequencies, MilvusView
 from indexer.engines.milvus.writer import MilvusWriter, sweep
 from indexer.lock import LockedError
@@ -111,10 +111,10 @@ class MilvusCollection(Engine):
         """Nothing is: no process can find a server's files damaged."""
 
     def fold(self, at_once: bool = False) -> None:
-        """Clear up after writers that ended in the middle, and count again if what they added up is not what is there."""
+        """Clear up after writers that ended in the middle, and count again, ``at_once`` or if what they added up is not what is
+        there."""
         tables = Tables(self._connection, consistency="Strong")
-        sweep(tables, *([0.0] if at_once else []))
-        if read_state(tables).totals.documents != tables.count("documents"):
+        if sweep(tables) or at_once or read_state(tables).totals.documents != tables.count(DOCUMENTS):
             self._count(tables)
 
     def rebuild_derived(self) -> None:

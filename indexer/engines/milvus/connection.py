@@ -29,6 +29,9 @@ _MESSAGE_CHARS = 8_000_000
 _PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
 # What it says of a request that will never succeed: a wrong name, a wrong value, no right to it.
 _FINAL_CODES = {6, 100, 1100, 1101, 1200, 1400, 1401}
+_NOT_LOADED = 101  # as after a restart of the small server
+# A server takes pings more often than each five minutes for an attack, and ends the connection; calls have ends of their own.
+_PING_MS = 300_000
 _REFUSED = re.compile(r"unauthenticated|auth check failure|permission deny|privilege|invalid api key|password", re.IGNORECASE)
 _CERTIFICATE = re.compile(r"certificate|ssl|handshake", re.IGNORECASE)
 
@@ -75,6 +78,8 @@ class Connection:
                 raise
             except Exception as error:
                 self._explain(error)
+                if getattr(error, "code", None) == _NOT_LOADED:
+                    self._load(end)
                 if time.monotonic() + pause >= end:
                     raise AwayError(
                         f"the Milvus server at {self.address} does not answer: look whether it runs, and ask again in a moment"
@@ -101,6 +106,19 @@ class Connection:
             if self._client is None:
                 self._client = _client(self.address, left)
             return self._client
+
+    def _load(self, end: float) -> None:
+        """Ask for the tables to be loaded; what is loaded already stays so."""
+        from grpc import RpcError
+        from pymilvus.exceptions import MilvusException
+
+        client = self._made(_PAUSE_S)
+        try:
+            for name in client.list_collections(timeout=max(0.05, end - time.monotonic())):
+                if name == self.address.collection or name.startswith(f"{self.address.collection}_"):
+                    client.load_collection(name, timeout=max(0.05, end - time.monotonic()))
+        except (MilvusException, RpcError):
+            return  # who has called tells
 
     def _explain(self, error: Exception) -> None:
         """Raises :class:`ServerError` for what will not pass; other errors of the client pass, and what is none is raised."""
@@ -242,7 +260,9 @@ def _client(address: Address, left: float) -> MilvusClient:
         ) from error
     # It sets up its own logging when it is imported, and makes a traceback of each try that fails.
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
-    more: dict[str, Any] = {"token": address.token} if address.token else {}
+    more: dict[str, Any] = {"grpc_options": {"grpc.keepalive_time_ms": _PING_MS}}
+    if address.token:
+        more["token"] = address.token
     if address.authority:
         more |= {"server_pem_path": str(_readable(address.authority)), "secure": True}
     return MilvusClient(uri=address.server, timeout=left, **more)
