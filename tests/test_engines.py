@@ -142,7 +142,7 @@ def test_similar_passages_are_the_same_whatever_keeps_the_collection(pair: Seque
     passage = search(pair[0], Query("otter rivers")).results[0].passage.id
     found = [indexer.similar(one, passage, 5) for one in pair]
     first, second = ([(one.id, cosine) for one, cosine in some or []] for some in found)
-    assert len(first) == 4
+    assert len(first) == 3  # the text that is there twice counts once
     assert first == second
 
 
