@@ -91,7 +91,7 @@ class Connection:
     def server(self) -> Server:
         """What the server is."""
         if self._server is None:
-            self._server = _server(str(self.call(lambda client, left: client.get_server_version(timeout=left))))
+            self._server = server_of(str(self.call(lambda client, left: client.get_server_version(timeout=left))))
         return self._server
 
     def close(self) -> None:
@@ -278,8 +278,9 @@ def _readable(authority: Path) -> Path:
     return authority
 
 
-def _server(version: str) -> Server:
-    lite = "lite" in version
+def server_of(version: str) -> Server:
+    """What a server of this version can do."""
+    lite = "milvus_lite" in version
     number = re.search(r"(\d+)\.(\d+)", version)
     known = (int(number[1]), int(number[2])) if number else (0, 0)
     return Server(version, lite or known >= (2, 5), lite)
