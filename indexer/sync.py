@@ -10,13 +10,13 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from indexer.catalog import Writer, document_hash
-from indexer.collection import Collection
 from indexer.documents import Document, Unreadable, content_hash, read_documents
+from indexer.engines.contract import Engine, Writer
 from indexer.errors import UnreadableError
 from indexer.extraction import DEFAULT_LIMITS, Extractor, Limits
 from indexer.folders import File, Found, find, is_below
 from indexer.formats import Remark
+from indexer.hashes import document_hash
 from indexer.ingest import Ingest, Step
 from indexer.records import Source
 from indexer.synced import Change, Failure, Noted, Progress, Summary
@@ -34,7 +34,7 @@ class Sync:
 
     def __init__(
         self,
-        collection: Collection,
+        collection: Engine,
         report: Callable[[Progress], None] | None = None,
         limits: Limits = DEFAULT_LIMITS,
         *,

@@ -12,7 +12,7 @@ from service import columns, interruption
 from service.options import IndexOption, JsonOption, ModelOption
 
 if TYPE_CHECKING:
-    from indexer.collection import Collection
+    from indexer.engines.contract import Engine
     from indexer.extraction import Limits
     from service.settings import Settings
 
@@ -49,14 +49,14 @@ def index(
         _sync(collection, paths or [], limits_of(settings), as_json)
 
 
-def opened(settings: Settings, create: bool) -> Collection:
+def opened(settings: Settings, create: bool) -> Engine:
     """The collection, to be written by a command that SIGTERM ends as Ctrl-C does."""
-    from indexer.collection import Collection
+    from indexer.engines.opening import open_engine
     from indexer.models import locate
 
     locate(settings.model)  # before a folder is made for nothing
     interruption.end_on_sigterm()
-    return Collection(settings.index, settings.model, create=create, runtime=settings.runtime)
+    return open_engine(settings.where, settings.model, create=create, runtime=settings.runtime)
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -66,7 +66,7 @@ def limits_of(settings: Settings) -> Limits:
     return DEFAULT_LIMITS._replace(seconds=settings.extraction_timeout_s, file=settings.file_mb << 20)
 
 
-def _sync(collection: Collection, paths: list[Path], limits: Limits, as_json: bool) -> None:
+def _sync(collection: Engine, paths: list[Path], limits: Limits, as_json: bool) -> None:
     from indexer.sync import Sync
     from service.progress import progress
     from service.summaries import print_summary
@@ -85,7 +85,7 @@ def _sync(collection: Collection, paths: list[Path], limits: Limits, as_json: bo
         raise typer.Exit(status)
 
 
-def _reindex(collection: Collection, as_json: bool) -> None:
+def _reindex(collection: Engine, as_json: bool) -> None:
     from indexer.ingest import Step, reindex
     from indexer.synced import Progress
     from service.progress import progress
