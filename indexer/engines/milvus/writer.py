@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from indexer.documents import Document
-from indexer.engines.milvus.connection import Row, ServerError, Tables, one_of
+from indexer.engines.milvus.connection import AwayError, Row, ServerError, Tables, one_of
 from indexer.engines.milvus.encoding import (
     KEPT,
     NOTHING,
@@ -180,12 +180,19 @@ class MilvusWriter(MilvusReader):
         self._upsert(META, [note, *self._languages(puts)])
         self._insert(TEXTS, (row for one in puts for row in chunk_rows(one.document, generation)))
         self._insert(PASSAGES, (row for one in puts for row in self._rows(one, generation)))
+        self._check_note(note["key"])
         self._flip(puts, gone, generation)
         for key in gone:
             self._kept[key] = None
         self._removed = _sum(before.values(), self._removed)
         _delete_before(self._delete, before)
         self._delete(META, one_of("key", [note["key"]]))
+
+    def _check_note(self, key: str) -> None:
+        """Raises :class:`AwayError` if the note is gone: this process stood still so long, or its clock is so wrong, that another
+        one has deleted the rows that are about to be named."""
+        if not self.tables.get(META, [key], ["key"]):
+            raise AwayError("writing took so long that another service has cleared it away; nothing was changed, try again")
 
     def _flip(self, puts: Sequence[_Put], gone: Sequence[str], generation: int) -> None:
         """From here on the new generation is found, and not the old one."""
