@@ -16,9 +16,10 @@ from indexer.encoder import Encoder
 from indexer.engines.address import Address, AddressError, where_of
 from indexer.engines.copying import CopyError, copy
 from indexer.engines.milvus.collection import MilvusCollection
-from indexer.engines.milvus.connection import AwayError, ServerError, Tables, server_of
+from indexer.engines.milvus.connection import ServerError, Tables, server_of
 from indexer.engines.milvus.writer import MilvusWriter, sweep
 from indexer.engines.opening import open_engine
+from indexer.errors import AwayError
 from indexer.ingest import put, remove
 from indexer.lock import LockedError
 from indexer.schema import CatalogError

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from indexer.engines.address import Address, Consistency
-from indexer.errors import PassagesError
+from indexer.errors import AwayError, PassagesError
 
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
@@ -38,14 +38,6 @@ _CERTIFICATE = re.compile(r"certificate|ssl|handshake", re.IGNORECASE)
 
 class ServerError(PassagesError):
     """The server refuses what was asked of it; it will again."""
-
-
-class AwayError(PassagesError):
-    """The server does not answer, or not yet; it may in a moment."""
-
-
-class ChangedError(AwayError):
-    """What was found was replaced meanwhile: look again."""
 
 
 class Server(NamedTuple):

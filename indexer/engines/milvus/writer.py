@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from indexer.documents import Document
-from indexer.engines.milvus.connection import AwayError, Row, ServerError, Tables, one_of
+from indexer.engines.milvus.connection import Row, ServerError, Tables, one_of
 from indexer.engines.milvus.encoding import (
     KEPT,
     NOTHING,
@@ -48,6 +48,7 @@ from indexer.engines.milvus.state import (
     state_row,
 )
 from indexer.engines.milvus.tables import DOCUMENTS, META, PASSAGES, TEXTS, make_passages
+from indexer.errors import AwayError
 from indexer.filters import source_of
 from indexer.formats import Remark
 from indexer.hashes import content_hash, document_hash, passage_ids
