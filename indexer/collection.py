@@ -79,7 +79,7 @@ class Collection:
             raise CatalogError(
                 f"there is no index in {folder} (from {Path.cwd()}); make one: passages index --index {folder} PATH..."
             )
-        self.folder, self.model, self._runtime = folder, model, runtime
+        self.folder, self.model, self.runtime = folder, model, runtime
         self.catalog = Catalog(folder)
         self.lock = WriterLock(folder)
         self.fold_later = fold_later
@@ -110,7 +110,7 @@ class Collection:
         """The encoder, whatever the index was made with: to encode all of it again."""
         with self._loading:
             if self._encoder is None:
-                self._encoder = Encoder.of(self.model, self._runtime)
+                self._encoder = Encoder.of(self.model, self.runtime)
             return self._encoder
 
     def counts(self, snapshot: Snapshot) -> Counts:

@@ -14,6 +14,7 @@ from service.options import IndexOption, JsonOption, ModelOption
 if TYPE_CHECKING:
     from indexer.collection import Collection
     from indexer.extraction import Limits
+    from indexer.reader import Reader
     from service.settings import Settings
 
 LOCK_S = 10.0  # for another writer: a server that stores a document, or folds, is done sooner, and another indexer is not
@@ -33,6 +34,9 @@ def index(
     id_column: columns.IdColumn = None,
     title_column: columns.TitleColumn = None,
     date_column: columns.DateColumn = None,
+    ray: Annotated[
+        str | None, typer.Option("--ray", metavar="ADDRESS", help="Read and encode on the Ray cluster at this address; docs/ray.md says how.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Bring the index up to date with folders and files: what was added, changed, moved or deleted."""
@@ -41,7 +45,16 @@ def index(
     settings = load(index=index, model=model)
     if bool(paths) == reindex:
         raise typer.BadParameter("name what to index, such as: passages index ~/papers; or give --reindex alone")
+    if ray is not None and reindex:
+        raise typer.BadParameter("--reindex encodes on this machine; leave --ray out")
     columns.choose(paths or [], text_column, id=id_column, title=title_column, date=date_column)
+    if ray is not None:
+        from indexer.cluster import cluster, reader_over
+
+        with cluster(ray):  # before a folder is made for nothing
+            collection = opened(settings, create=True)
+            _sync(collection, paths or [], limits_of(settings), as_json, reader_over(collection, limits_of(settings)))
+        return
     collection = opened(settings, create=not reindex)
     if reindex:
         _reindex(collection, as_json)
@@ -66,7 +79,7 @@ def limits_of(settings: Settings) -> Limits:
     return DEFAULT_LIMITS._replace(seconds=settings.extraction_timeout_s, file=settings.file_mb << 20)
 
 
-def _sync(collection: Collection, paths: list[Path], limits: Limits, as_json: bool) -> None:
+def _sync(collection: Collection, paths: list[Path], limits: Limits, as_json: bool, reader: Reader | None = None) -> None:
     from indexer.sync import Sync
     from service.progress import progress
     from service.summaries import print_summary
@@ -74,7 +87,7 @@ def _sync(collection: Collection, paths: list[Path], limits: Limits, as_json: bo
     began = time.monotonic()
     collection.check_model()
     with progress(quiet=as_json) as report:
-        sync = Sync(collection, report, limits)
+        sync = Sync(collection, report, limits, reader=reader)
         try:
             sync.run(paths, LOCK_S)
             status = 0
