@@ -11,8 +11,9 @@ import math
 import os
 import pickle
 import socket
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,10 +48,11 @@ class Share(NamedTuple):
 
 
 @contextmanager
-def cluster(address: str) -> Iterator[None]:
-    """A connection to the cluster at ``address``. Raises :class:`ClusterError`, within seconds if nobody is there."""
+def cluster(address: str) -> Iterator[Callable[[Collection, Limits], AheadReader]]:
+    """A connection to the cluster at ``address``: what reads a sync's files there. Meanwhile what is printed goes to standard
+    error, for Ray prints what becomes of its nodes. Raises :class:`ClusterError`, within seconds if nobody is there."""
     # Before the import, which reads them: nothing is reported to Ray's makers, and a cluster that is away is told soon.
-    quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_NUM_REDIS_GET_RETRIES": "2", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+    quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_NUM_REDIS_GET_RETRIES": "1", "RAY_BACKEND_LOG_LEVEL": "fatal"}
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
     try:
@@ -70,10 +72,11 @@ def cluster(address: str) -> Iterator[None]:
             f"the Ray cluster at {address} cannot be used: {reason} (this machine must be one of its nodes: "
             "ray start --address ADDRESS --num-cpus 0)"
         ) from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    with redirect_stdout(sys.stderr):
+        try:
+            yield _reader
+        finally:
+            ray.shutdown()
 
 
 @contextmanager
@@ -87,9 +90,7 @@ def _hushed() -> Iterator[None]:
             os.dup2(kept.fileno(), 2)
 
 
-def reader_over(collection: Collection, limits: Limits) -> AheadReader:
-    """What reads a sync's files on the cluster, which is connected to."""
-
+def _reader(collection: Collection, limits: Limits) -> AheadReader:
     def make(wanted: Sequence[Wanted], movable: frozenset[str]) -> Iterator[Row]:
         encoder = collection.encoder
         contract = replace(encoder.contract, calibration=None)

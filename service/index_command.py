@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from indexer.collection import Collection
     from indexer.extraction import Limits
     from indexer.reader import Reader
+    from indexer.synced import Summary
     from service.settings import Settings
 
 LOCK_S = 10.0  # for another writer: a server that stores a document, or folds, is done sooner, and another indexer is not
@@ -35,7 +37,10 @@ def index(
     title_column: columns.TitleColumn = None,
     date_column: columns.DateColumn = None,
     ray: Annotated[
-        str | None, typer.Option("--ray", metavar="ADDRESS", help="Read and encode on the Ray cluster at this address; docs/ray.md says how.")
+        str | None,
+        typer.Option(
+            "--ray", metavar="ADDRESS", help="Read and encode on the Ray cluster at this address; docs/ray.md says how."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -48,18 +53,16 @@ def index(
     if ray is not None and reindex:
         raise typer.BadParameter("--reindex encodes on this machine; leave --ray out")
     columns.choose(paths or [], text_column, id=id_column, title=title_column, date=date_column)
-    if ray is not None:
-        from indexer.cluster import cluster, reader_over
-
-        with cluster(ray):  # before a folder is made for nothing
-            collection = opened(settings, create=True)
-            _sync(collection, paths or [], limits_of(settings), as_json, reader_over(collection, limits_of(settings)))
-        return
-    collection = opened(settings, create=not reindex)
     if reindex:
-        _reindex(collection, as_json)
+        _reindex(opened(settings, create=False), as_json)
+    elif ray is None:
+        _tell(_sync(settings, paths or [], as_json), as_json)
     else:
-        _sync(collection, paths or [], limits_of(settings), as_json)
+        from indexer.cluster import cluster
+
+        with cluster(ray) as reader_of:  # before a folder is made for nothing
+            done = _sync(settings, paths or [], as_json, reader_of)
+        _tell(done, as_json)
 
 
 def opened(settings: Settings, create: bool) -> Collection:
@@ -79,23 +82,40 @@ def limits_of(settings: Settings) -> Limits:
     return DEFAULT_LIMITS._replace(seconds=settings.extraction_timeout_s, file=settings.file_mb << 20)
 
 
-def _sync(collection: Collection, paths: list[Path], limits: Limits, as_json: bool, reader: Reader | None = None) -> None:
+class _Done(NamedTuple):
+    """What a sync did, and the status of the signal that ended it, or 0."""
+
+    summary: Summary
+    seconds: float
+    status: int
+
+
+def _sync(
+    settings: Settings, paths: list[Path], quiet: bool, reader_of: Callable[[Collection, Limits], Reader] | None = None
+) -> _Done:
     from indexer.sync import Sync
     from service.progress import progress
-    from service.summaries import print_summary
 
+    collection, limits = opened(settings, create=True), limits_of(settings)
     began = time.monotonic()
     collection.check_model()
-    with progress(quiet=as_json) as report:
+    reader = reader_of(collection, limits) if reader_of else None
+    with progress(quiet) as report:
         sync = Sync(collection, report, limits, reader=reader)
         try:
             sync.run(paths, LOCK_S)
             status = 0
         except KeyboardInterrupt:
             status = interruption.status()
-    print_summary(sync.summary, time.monotonic() - began, status != 0, as_json)
-    if status:
-        raise typer.Exit(status)
+    return _Done(sync.summary, time.monotonic() - began, status)
+
+
+def _tell(done: _Done, as_json: bool) -> None:
+    from service.summaries import print_summary
+
+    print_summary(done.summary, done.seconds, done.status != 0, as_json)
+    if done.status:
+        raise typer.Exit(done.status)
 
 
 def _reindex(collection: Collection, as_json: bool) -> None:
