@@ -7,13 +7,15 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 export HF_HUB_OFFLINE := 1
 # Tests that take minutes run in CI: `make test TESTS=` runs them here too.
 TESTS ?= -m "not slow"
+# A folder or file, whose name may have spaces; or several without. Exported, so that the shell sees it whole.
 DOCS ?=
+export DOCS
 
 .PHONY: serve install test test-integrations test-ray test-crash test-fuzz test-soak test-load coverage lint docs screenshots image bench bench-speed bench-page peers clean
 
 serve: $(VENV)/.installed
 ifneq ($(DOCS),)
-	$(BIN)/passages index $(DOCS)
+	@if [ -e "$$DOCS" ]; then set -- "$$DOCS"; else set -- $(DOCS); fi; $(BIN)/passages index "$$@"
 endif
 	$(BIN)/passages serve
 
@@ -137,6 +139,7 @@ $(VENV)/bin/python:
 
 # pip itself honours PIP_EXTRA_INDEX_URL, with which a CPU build of PyTorch can be had (see README).
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing what Passages needs into $(VENV); this takes some minutes, once."
 	$(PIP) install --quiet --constraint constraints.txt --editable .
 	touch $@
 

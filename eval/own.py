@@ -16,6 +16,9 @@ from eval.indexes import Runtime, Told, progress
 from eval.shell import AsJson, Model, errors
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
     from eval.measures import Estimate
     from eval.outcomes import Outcome
     from eval.questions import OwnQuestion
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 LEVEL = 0.05
 _LEAST = 6  # differences all of one sign, below which the test cannot tell anything
+_PIPED = 1_000_000  # columns where the output is no terminal: who reads it may be a program
 FEW = 50  # questions below which a figure is told to say little
 _ROWS = {
     "success@1": "first passage answers",
@@ -230,29 +234,39 @@ def _record(sides: Sequence[Side], left_out: Sequence[str], decision: Decision |
 def _show(sides: Sequence[Side], left_out: Sequence[str], decision: Decision | None, worst: int) -> None:
     from rich.console import Console
 
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(_table(sides), soft_wrap=False)
+    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = _PIPED
+    console.print(_table(sides, is_drawn=console.is_terminal), soft_wrap=False)
     count = sum(one.answerable for one in sides[0].outcomes)
     if count < FEW:
-        console.print(f"Answerable questions: {count}. Read the intervals, not the figures, and judge some {FEW} at least.")
+        _say(console, f"Answerable questions: {count}. Read the intervals, not the figures, and judge some {FEW} at least.")
     for why in left_out:
-        console.print(f"Left out: {why}", markup=False)
+        _say(console, f"Left out: {why}")
     if decision is not None:
-        console.print(f"\n{decision.says}", style="bold", markup=False)
+        _say(console, f"\n{decision.says}", "bold")
         for side in sides:
             _show_unjudged(console, side)
     for side in sides:
         _show_worst(console, side, worst)
 
 
-def _table(sides: Sequence[Side]) -> Any:
+def _say(console: Console, text: str, style: str | None = None) -> None:
+    from indexer import printable
+
+    console.print(printable(text), style=style)
+
+
+def _table(sides: Sequence[Side], is_drawn: bool) -> Table:
+    from rich.box import HEAVY_HEAD
     from rich.table import Table
 
     from eval.outcomes import measures
+    from indexer import printable
 
-    table = Table("", "questions", title_justify="left")
+    table = Table("", "questions", title_justify="left", box=HEAVY_HEAD if is_drawn else None)
     for side in sides:
-        table.add_column(f"{side.name}\n{side.model}")
+        table.add_column(printable(f"{side.name}\n{side.model}"))
     measured = [measures(side.outcomes) for side in sides]
     for name, words in _ROWS.items():
         counts = dict.fromkeys(str(one[name][0]) for one in measured)
@@ -261,27 +275,27 @@ def _table(sides: Sequence[Side]) -> Any:
     return table
 
 
-def _show_unjudged(console: Any, side: Side) -> None:
+def _show_unjudged(console: Console, side: Side) -> None:
     """Judgements favour the index whose results they were made on: what another finds first, nobody has judged."""
     unjudged = [one for one in side.outcomes if one.answerable and one.unjudged]
     if unjudged:
-        words = f"{side.name} puts first what nobody has judged for {len(unjudged)} questions, which counts as wrong."
-        console.print(f"{words} If some of it answers, say so on its search page before you decide.", markup=False)
+        some = f"{len(unjudged)} question{'s' * (len(unjudged) != 1)}"
+        words = f"{side.name} puts first what nobody has judged for {some}, which counts as wrong."
+        _say(console, f"{words} If some of it answers, say so on its search page before you decide.")
 
 
-def _show_worst(console: Any, side: Side, count: int) -> None:
+def _show_worst(console: Console, side: Side, count: int) -> None:
     missed = [one for one in side.outcomes if one.wrong_verdict or (one.answerable and one.ndcg < 1)]
     if not missed or not count:
         return
-    console.print(f"\nWorst questions of {side.name}", style="bold", markup=False)
+    _say(console, f"\nWorst questions of {side.name}", "bold")
     for one in sorted(missed, key=lambda one: (one.ndcg, not one.wrong_verdict, one.question.text))[:count]:
-        console.print(f"\n{one.question.text}\n  {_place(one)}; verdict: {one.verdict}", markup=False)
+        _say(console, f"\n{one.question.text}\n  {_place(one)}; verdict: {one.verdict}")
         for unit in one.question.answers:
-            console.print(f"  wanted  {_shown(unit.source, unit.shown)}", style="dim", markup=False)
+            _say(console, f"  wanted  {_shown(unit.source, unit.shown)}", "dim")
         if one.first and one.rank != 1:
-            console.print(
-                f"  first   {_shown(one.first.passage.document.id, one.first.passage.text)}", style="dim", markup=False
-            )
+            first = one.first.passage
+            _say(console, f"  first   {_shown(first.document.id, first.text)}", "dim")
 
 
 def _place(one: Outcome) -> str:

@@ -8,23 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from eval.measures import RESAMPLES, SEED, Estimate
-
-_Z = 1.959964  # of the normal distribution, for 95 %
+from indexer import wilson
 
 
 def share(count: float, total: int) -> Estimate:
-    """``count`` of ``total``, with the 95 % interval of Wilson (1927), which holds for shares near 0 and 1; NaN of none.
-
-    Also for the mean of values between 0 and 1, ``count`` being their sum: no such values vary more than zeros and ones of the
-    same mean do, so the interval is rather too wide. That of a bootstrap is far too narrow for a dozen values, and has no
-    width at all where they are equal.
-    """
+    """``count`` of ``total``, or the mean of values from 0 to 1 whose sum that is, with Wilson's 95 % interval; NaN if none.
+    That of a bootstrap is far too narrow for a dozen values, and has no width at all where they are equal."""
     if not total:
         return Estimate(np.nan, np.nan, np.nan)
-    rate, squared = count / total, _Z**2 / total
-    middle = (rate + squared / 2) / (1 + squared)
-    reach = _Z * np.sqrt(rate * (1 - rate) / total + squared / (4 * total)) / (1 + squared)
-    return Estimate(rate, float(max(0.0, middle - reach)), float(min(1.0, middle + reach)))
+    return Estimate(count / total, *wilson(count, total))
 
 
 def auroc(positive: Sequence[float], negative: Sequence[float]) -> Estimate:

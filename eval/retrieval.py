@@ -181,6 +181,8 @@ def command(
 
 def run(folder: Path, index_folder: Path | None, model: str, named: Sequence[Path]) -> Report:
     """Read, index and measure the set in ``folder``. Raises :class:`EvalError`, :class:`indexer.PassagesError`."""
+    import ir_measures  # noqa: F401  if it is missing, that is told before an hour of indexing
+
     from eval.sets import read_set
 
     judged = read_set(folder)

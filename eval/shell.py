@@ -20,6 +20,8 @@ Corpora = Annotated[
     list[Path] | None, typer.Option(metavar="PATH", help="JSON lines, or a folder of them, to search too. Repeatable.")
 ]
 
+EXTRA = frozenset({"ir_measures", "scipy"})  # of a measurement, not of a plain install
+
 
 @contextmanager
 def errors() -> Iterator[None]:
@@ -29,7 +31,15 @@ def errors() -> Iterator[None]:
     try:
         yield
     except (EvalError, PassagesError) as error:
-        typer.echo(f"error: {error}", err=True)
+        from indexer import printable
+
+        typer.echo(f"error: {printable(str(error))}", err=True)
+        raise typer.Exit(1) from error
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRA:
+            raise
+        advice = "install the extra in the checkout: python -m pip install -c constraints.txt -e '.[eval]'"
+        typer.echo(f"error: {error.name} is not installed; {advice}", err=True)
         raise typer.Exit(1) from error
 
 

@@ -20,12 +20,14 @@ with contextlib.suppress(AttributeError, OSError, TypeError):
 
 from indexer.candidates import DeadlineError
 from indexer.collection import Collection
+from indexer.controls import printable
 from indexer.documents import Document
 from indexer.encoder import Encoder
 from indexer.errors import PassagesError
 from indexer.explain import Explanation, explain, similar
 from indexer.fastscan import FastScanIndex
 from indexer.ingest import Ingest, put, reindex, remove
+from indexer.intervals import wilson
 from indexer.judged import Place, judged, places_of
 from indexer.judgementfile import Judgements
 from indexer.judgements import JudgedPassage, Judgement, JudgementsError
@@ -65,9 +67,11 @@ __all__ = [
     "explain",
     "judged",
     "places_of",
+    "printable",
     "put",
     "reindex",
     "remove",
     "search",
     "similar",
+    "wilson",
 ]

@@ -12,8 +12,8 @@ from urllib.parse import unquote
 from xml.etree import ElementTree
 
 from indexer.errors import UnreadableError
-from indexer.formats import Block, Container, Content, assemble, decode, squeeze
-from indexer.web import parse_page
+from indexer.formats import Block, Container, Content, Remark, assemble, decode, squeeze
+from indexer.web import declared_encoding, parse_page
 
 DUBLIN_CORE = "{http://purl.org/dc/elements/1.1/}"
 OPS = "{http://www.idpf.org/2007/ops}"
@@ -30,7 +30,13 @@ def read_epub(data: bytes) -> Content:
         _check_rights(container)
         folder = posixpath.dirname(package_name)
         names = _chapter_names(container, package, folder)
-        chapters = [(name, decode(container.part(name))) for name in _spine(package, folder)]
+        there = set(container.namelist())
+        spine = list(_spine(package, folder))
+        missing = [name for name in spine if name not in there]
+        if len(missing) == len(spine):
+            raise UnreadableError("is damaged: none of its chapters is in it; copy or download it again")
+        parts = [(name, container.part(name)) for name in spine if name in there]
+    chapters = [(name, decode(part, declared_encoding(part))) for name, part in parts]
     # A book of nothing but its contents keeps them.
     told = [one for one in chapters if not TYPED.search(one[1][:5000])] or chapters
     read = [(name, [b for b in parse_page(chapter, is_site=False).blocks if any(b.lines)]) for name, chapter in told]
@@ -39,7 +45,8 @@ def read_epub(data: bytes) -> Content:
     found = {name: squeeze(package.findtext(f".//{DUBLIN_CORE}{name}") or "") for name in ("title", "date", "language")}
     authors = ", ".join(squeeze(e.text or "") for e in package.iter(f"{DUBLIN_CORE}creator"))
     metadata = {name: value for name, value in {"author": authors, "language": found["language"]}.items() if value}
-    return Content(text, found["title"], found["date"], metadata, headings=headings)
+    remarks = [Remark(name, "is not in the book, so nothing of it was indexed; download the book again") for name in missing]
+    return Content(text, found["title"], found["date"], metadata, headings=headings, remarks=tuple(remarks))
 
 
 def _named(blocks: list[Block], name: str, level: int) -> Iterator[Block]:
@@ -62,9 +69,14 @@ def _spine(package: ElementTree.Element, folder: str) -> Iterator[str]:
     found = []
     for reference in package.iterfind(".//{*}itemref"):
         item = items.get(reference.get("idref"))
-        if item is not None and "nav" not in item.get("properties", "").split():
+        if item is not None and _is_page(item) and "nav" not in item.get("properties", "").split():
             found.append(_place(folder, item.get("href", "")))
     yield from [name for name in found if name not in around] or found
+
+
+def _is_page(item: ElementTree.Element) -> bool:
+    """Pictures may stand in a book's order too."""
+    return not item.get("media-type", "").startswith(("image/", "audio/", "video/")) or "svg" in item.get("media-type", "")
 
 
 def _place(folder: str, address: str) -> str:

@@ -149,7 +149,7 @@ def check_judgements(folder: Path) -> Finding:
     if kept.damaged:
         message = f"{kept.damaged:,} of {len(kept.judgements) + kept.damaged:,} judged questions are damaged and left out"
         return Finding("judgements", "warning", message)
-    return Finding("judgements", "ok", f"{len(kept.judgements):,} judged questions can be read")
+    return Finding("judgements", "ok", f"judged questions that can be read: {len(kept.judgements):,}")
 
 
 def check_catalog(catalog: Catalog) -> Finding:

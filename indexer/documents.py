@@ -287,6 +287,8 @@ def _row_documents(
         try:
             if (earlier := first_seen.setdefault(row.id, row.number)) != row.number:
                 raise UnreadableError(f'its id "{row.id}" is already that of row {earlier}; name a column whose values differ')
+            if row.spare:
+                raise UnreadableError(f"has {row.spare} more cells than the first row names; quote texts with the separator")
             made = document_from_record(
                 {
                     **shared,

@@ -263,8 +263,8 @@ FORMATS: dict[str, Format] = {
     ),
     ".xlsx": Format("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", _deferred("office", "read_xlsx")),
     ".epub": Format("application/epub+zip", _deferred("books", "read_epub"), 2),
-    ".odt": Format("application/vnd.oasis.opendocument.text", _deferred("opendocument", "read_odt")),
-    ".rtf": Format("application/rtf", _deferred("richtext", "read_rtf")),
+    ".odt": Format("application/vnd.oasis.opendocument.text", _deferred("opendocument", "read_odt"), 2),
+    ".rtf": Format("application/rtf", _deferred("richtext", "read_rtf"), 2),
     ".eml": Format("message/rfc822", _deferred("mail", "read_eml"), 2),
     ".pdf": Format("application/pdf", _deferred("pdf", "read_pdf"), 2),
 }

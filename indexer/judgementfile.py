@@ -75,14 +75,14 @@ class Judgements:
         return said
 
     def merge(self, judgements: Sequence[Judgement]) -> int:
-        """Add what was said elsewhere or before; how many of it count, since nothing later was said here. Raises
-        :class:`JudgementsError`, :class:`FullError`."""
+        """Add what was said elsewhere or before; how many of it is new: neither it nor anything later was said here.
+        Raises :class:`JudgementsError`, :class:`FullError`."""
         if not judgements:
             return 0
         with self._writing() as connection:
             added = 0
             for one in sorted(judgements, key=lambda one: one.at):
-                if not _is_later_known(connection, one):
+                if not _is_known(connection, one):
                     _put(connection, one)
                     added += 1
         return added
@@ -209,9 +209,9 @@ def _insert(connection: sqlite3.Connection, one: Judgement) -> None:
     connection.execute("INSERT OR REPLACE INTO judgement VALUES (?, ?, ?, ?, ?, ?)", row)
 
 
-def _is_later_known(connection: sqlite3.Connection, one: Judgement) -> bool:
-    query = "SELECT 1 FROM judgement WHERE at > ? AND (id = ? OR (asked = ? AND verdict = ?))"
-    values = (one.at, one.id, asked(one.question, one.filter), _ENDS.get(one.verdict))
+def _is_known(connection: sqlite3.Connection, one: Judgement) -> bool:
+    query = "SELECT 1 FROM judgement WHERE (at >= ? AND id = ?) OR (at > ? AND asked = ? AND verdict = ?)"
+    values = (one.at, one.id, one.at, asked(one.question, one.filter), _ENDS.get(one.verdict))
     return connection.execute(query, values).fetchone() is not None
 
 

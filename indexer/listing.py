@@ -32,7 +32,7 @@ class Wanted(NamedTuple):
 
     def condition(self) -> tuple[str, list[str]]:
         """For SQL, over a document ``d``, with its values."""
-        words = self.words.casefold().split()
+        words = list(dict.fromkeys(self.words.casefold().split()))  # a word that is repeated costs as much as another
         parts = ["instr(folded(d.title || char(10) || d.id), ?)"] * len(words)
         if self.source is None:
             return " AND ".join(["1", *parts]), words

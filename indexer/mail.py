@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from contextlib import suppress
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from itertools import groupby
@@ -11,33 +13,82 @@ from typing import Any, NamedTuple
 from indexer.errors import UnreadableError
 from indexer.formats import Content, Heading, signature, squeeze
 
+FIELDS = ("from", "to", "cc", "subject", "date", "message-id")
+LONGEST_FIELD = 10_000  # characters: to parse 20,000 addressees takes minutes
+
 
 def read_eml(data: bytes) -> Content:
     """A message: its plain text, else its web page; the subject is the title, attachments are named in the metadata."""
     message = message_from_bytes(data, policy=policy.default)
-    if not any(message[name] for name in ("from", "to", "subject", "date", "message-id")):
+    fields = {name: _field(message, name) for name in FIELDS}
+    if not any(fields.values()):
         raise UnreadableError(
             f"is not an e-mail: it has no From, To, Subject or Date{' but is ' + signature(data) if signature(data) else ''}"
         )
-    body = message.get_body(("plain", "html"))
-    attachments = [part.get_filename() or part.get_content_type() for part in message.iter_attachments()]
-    fields = {name: str(message[name] or "") for name in ("from", "to", "cc")}
-    metadata: dict[str, Any] = {name: value for name, value in {**fields, "attachments": attachments}.items() if value}
-    found = _body_content(body) if isinstance(body, EmailMessage) else Content("")
+    parts = list(message.iter_attachments())
+    more = [part for part in parts if _is_more_text(part)]
+    attachments = [part.get_filename() or part.get_content_type() for part in parts if part not in more]
+    told = {name: fields[name] for name in ("from", "to", "cc")}
+    metadata: dict[str, Any] = {name: value for name, value in {**told, "attachments": attachments}.items() if value}
+    found = _joined([_body(message), *map(_part_content, more)])
     if not found.text.strip():
         raise UnreadableError(
             f"is a message without text{' (attached: ' + ', '.join(attachments) + ')' if attachments else ''}"
         )
-    return Content(
-        found.text, squeeze(str(message["subject"] or "")), str(message["date"] or ""), metadata, headings=found.headings
-    )
+    return Content(found.text, fields["subject"], fields["date"], metadata, headings=found.headings)
 
 
-def _body_content(body: EmailMessage) -> Content:
+def _field(message: EmailMessage, name: str) -> str:
+    """A field on one line, "" if there is none."""
+    raw = next((str(value) for key, value in message.raw_items() if key.lower() == name), "")[:LONGEST_FIELD]
+    written = _decoded(raw.encode("utf-8", "surrogateescape"), "utf-8")
+    try:
+        return squeeze(str(policy.default.header_fetch_parse(name, written)))
+    except Exception:  # of a damaged field the library raises whatever comes: IndexError, RecursionError
+        return squeeze(written)
+
+
+def _is_more_text(part: EmailMessage) -> bool:
+    """Whether it goes on with the text: some programs cut that at each picture. An attachment has a name or says what it is, as
+    do the lines that a mailing list adds."""
+    is_text = part.get_content_type() in ("text/plain", "text/html")
+    return is_text and part.get_content_disposition() is None and part.get_filename() is None
+
+
+def _body(message: EmailMessage) -> Content:
+    """The plain text; the web page where that is empty, as advertisements have it."""
+    for kind in ("plain", "html"):
+        body = message.get_body((kind,))
+        if isinstance(body, EmailMessage) and (found := _part_content(body)).text.strip():
+            return found
+    return Content("")
+
+
+def _joined(contents: Sequence[Content]) -> Content:
+    text, headings = contents[0].text, list(contents[0].headings)
+    for one in contents[1:]:
+        if one.text.strip():
+            text = text.rstrip("\n") + "\n\n" if text.strip() else ""
+            headings += [Heading(len(text) + h.start, len(text) + h.end, h.level) for h in one.headings]
+            text += one.text
+    return Content(text, headings=tuple(headings))
+
+
+def _decoded(data: bytes, encoding: str) -> str:
+    """By what the part declares, unless it is not that or nobody knows it: then UTF-8, or what old programs wrote."""
+    for name in (encoding, "utf-8"):
+        with suppress(LookupError, UnicodeError):
+            return data.decode(name)
+    return data.decode("windows-1252", "replace")
+
+
+def _part_content(body: EmailMessage) -> Content:
     from indexer.formats import assemble
     from indexer.web import parse_page
 
-    text = str(body.get_content()).replace("\r\n", "\n").replace("\r", "\n")
+    data = body.get_payload(decode=True)
+    charset = body.get_content_charset("utf-8")
+    text = _decoded(data if isinstance(data, bytes) else b"", charset).replace("\r\n", "\n").replace("\r", "\n")
     if body.get_content_subtype() == "html":
         text, headings = assemble(parse_page(text, is_site=False).blocks)
         return Content(text, headings=headings)

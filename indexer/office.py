@@ -121,7 +121,9 @@ def _lay_open(root: Any) -> None:
     from lxml import etree
 
     etree.strip_elements(root, *(f"{W}{name}" for name in ("del", "moveFrom", "sdtPr", "sdtEndPr")), f"{MC}Fallback")
-    wrappers = "ins moveTo sdt sdtContent smartTag customXml fldSimple ruby rubyBase".split()
+    for base in root.iter(f"{W}rubyBase"):
+        etree.strip_tags(base, f"{W}r")  # a run within the run that has the reading
+    wrappers = "bdo dir ins moveTo sdt sdtContent smartTag customXml fldSimple ruby rubyBase".split()
     etree.strip_tags(root, *(f"{W}{name}" for name in wrappers), f"{MC}AlternateContent", f"{MC}Choice")
     for box in reversed(list(root.iter(f"{W}txbxContent"))):  # the last first, for each goes right behind its paragraph
         for paragraph in islice(box.iterancestors(f"{W}p"), 1):

@@ -10,11 +10,16 @@ from indexer.formats import Block, Container, Content, assemble, squeeze
 
 NAMES = "{urn:oasis:names:tc:opendocument:xmlns:%s:1.0}"
 TEXT, TABLE, OFFICE, DRAW = (NAMES % name for name in ("text", "table", "office", "drawing"))
+SVG = NAMES % "svg-compatible"
 DUBLIN_CORE, META = "{http://purl.org/dc/elements/1.1/}", NAMES % "meta"
 MIME = b"application/vnd.oasis.opendocument.text"
-# Deleted text is kept aside in the first; the others are for the program, or remarks in the margin.
+# Deleted text is kept aside in the first; the others are for the program, remarks in the margin, readings, names of pictures.
 NEVER_TEXT = frozenset(
-    [f"{TEXT}tracked-changes", f"{TEXT}sequence-decls", f"{OFFICE}annotation", f"{OFFICE}forms", f"{TEXT}note-citation"]
+    [
+        *(f"{TEXT}{name}" for name in ("tracked-changes", "sequence-decls", "note-citation", "ruby-text")),
+        *(f"{OFFICE}{name}" for name in ("annotation", "forms")),
+        *(f"{SVG}{name}" for name in ("title", "desc")),
+    ]
 )
 # What stands in a paragraph and is not of it: notes and text boxes. A paragraph of its own follows it for each.
 ASIDE = frozenset([f"{TEXT}note", f"{DRAW}text-box"])
@@ -55,15 +60,20 @@ def _blocks(root: Element) -> Iterator[Block]:
         if kind in NEVER_TEXT:
             continue
         if kind in (f"{TEXT}p", f"{TEXT}h"):
-            level = int(element.get(f"{TEXT}outline-level") or 1) if kind == f"{TEXT}h" else 0
+            level = _level(element) if kind == f"{TEXT}h" else 0
             yield Block([_line(element)], level)
             yield from _asides(element)
         elif kind == f"{TEXT}list":
             yield Block([_line(paragraph) for paragraph in _paragraphs(element)])
         elif kind == f"{TABLE}table":
-            yield Block([_row(row) for row in element.iter(f"{TABLE}table-row")])
+            yield Block([_row(row) for row in _below(element, f"{TABLE}table-row")])
         else:  # a section, an index, a frame: what is in it
             yield from _blocks(element)
+
+
+def _level(heading: Element) -> int:
+    level = heading.get(f"{TEXT}outline-level") or ""
+    return max(1, int(level)) if level.isdecimal() else 1
 
 
 def _asides(element: Element) -> Iterator[Block]:
@@ -75,12 +85,27 @@ def _asides(element: Element) -> Iterator[Block]:
 
 
 def _paragraphs(element: Element) -> Iterator[Element]:
-    return (one for one in element.iter() if one.tag in (f"{TEXT}p", f"{TEXT}h"))
+    """What is read in a list or cell, with that of lists, tables, notes and boxes within it."""
+    for inner in element:
+        if inner.tag in NEVER_TEXT:
+            continue
+        if inner.tag in (f"{TEXT}p", f"{TEXT}h"):
+            yield inner
+        yield from _paragraphs(inner)
+
+
+def _below(element: Element, tag: str) -> Iterator[Element]:
+    """The tags of a kind in it, not those in one of them: a cell may hold a table."""
+    for inner in element:
+        if inner.tag == tag:
+            yield inner
+        else:
+            yield from _below(inner, tag)
 
 
 def _row(row: Element) -> str:
     """The row's cells; one that repeats another over many columns is there once."""
-    cells = (squeeze(" ".join(map(_line, _paragraphs(cell)))) for cell in row.iter(f"{TABLE}table-cell"))
+    cells = (squeeze(" ".join(map(_line, _paragraphs(cell)))) for cell in _below(row, f"{TABLE}table-cell"))
     return "; ".join(cell for cell in cells if cell)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
 from typing import NamedTuple
@@ -148,13 +148,19 @@ def _gutters(lines: Sequence[Line]) -> list[_Gutter]:
 
 def _free(lines: Sequence[Line], least: float) -> Iterator[_Gutter]:
     """Ranges of x at least so wide that hardly a line runs over."""
-    covered: defaultdict[int, int] = defaultdict(int)
+    # Where lines begin and end, not every point: one that is drawn far outside of the page is as long as it likes.
+    steps: Counter[int] = Counter()
     for line in lines:
-        for x in range(int(line.left), int(line.right) + 1):
-            covered[x] += 1
+        steps[int(line.left)] += 1
+        steps[int(line.right) + 1] -= 1
     most = max(2, len(lines) // 10)
-    inked = [x for x in sorted(covered) if covered[x] > most]
-    yield from (_Gutter(a, b) for a, b in pairwise(inked) if b - a > least)
+    inked, covering = None, 0  # the last point with ink, and how many lines lie over the next
+    for x in sorted(steps):
+        if covering > most:
+            inked = x - 1
+        covering += steps[x]
+        if covering > most and inked is not None and x - inked > max(1, least):
+            yield _Gutter(inked, x)
 
 
 def _is_prose(column: Sequence[Line]) -> bool:

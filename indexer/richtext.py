@@ -8,7 +8,8 @@ from collections.abc import Callable
 from indexer.errors import UnreadableError
 from indexer.formats import Block, Content, assemble, signature, squeeze
 
-INFO = re.compile(r"\{\\(title|author|subject|keywords) ([^{}\\]*)\}")
+INFO = re.compile(r"\{\\(title|author|subject|keywords) ?((?:[^{}\\]|\\[^\n])*)\}")
+HEAD = re.compile(r"\{\\rtf[^{}]*")  # says in which encoding letters are numbers
 CELL_END = "|"  # how the library marks the end of a table's cell
 
 
@@ -20,8 +21,15 @@ def read_rtf(data: bytes) -> Content:
         raise UnreadableError(f"is not RTF{' but ' + signature(data) if signature(data) else ''}; give it its right suffix")
     source = data.decode("latin-1")  # RTF is ASCII: other letters are written as numbers
     convert: Callable[..., str] = rtf_to_text
-    lines = convert(source, errors="replace").split("\n")
-    fields = {name: squeeze(value) for name, value in INFO.findall(source) if value.strip()}
+
+    def plain(part: str) -> str:
+        # Characters past U+FFFF are written as two units of UTF-16.
+        return convert(part, errors="replace").encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+    lines = plain(source).split("\n")
+    head = found[0] if (found := HEAD.search(source)) else "{\\rtf1"
+    written = {name: squeeze(plain(f"{head} {value}}}")) for name, value in INFO.findall(source)}
+    fields = {name: value for name, value in written.items() if value}
     text, headings = assemble(_blocks(lines))
     metadata = {name: value for name, value in fields.items() if name != "title"}
     return Content(text, fields.get("title", ""), None, metadata, headings=headings)

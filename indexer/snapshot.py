@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.checksums import (
-    DOCUMENT_COLUMNS,
     PASSAGE_COLUMNS,
     Mismatch,
     check,
@@ -21,11 +20,10 @@ from indexer.checksums import (
     check_vectors,
     totals,
 )
-from indexer.documents import Document, Heading
-from indexer.filters import COLUMNS as FILTERED
-from indexer.formats import Remark
+from indexer.documents import Document
 from indexer.models import ModelContract
 from indexer.records import Candidates, Changes, Copy, Counts, Encoding, Keys, Source, StoredPassage, TermChanges
+from indexer.rows import DESCRIBED, DOCUMENT, SOURCE, as_described, as_document, as_source
 from indexer.schema import read_state
 from indexer.sentences import Span
 from indexer.terms import Codes
@@ -34,9 +32,6 @@ from indexer.tokens import TokenCodes, joined
 # A document's columns, in the order in which rows of it are read and written.
 COLUMNS = ("title", "text", "uri", "date", "metadata", "media_type", "pages", "headings")
 _PASSAGE = ", ".join(f"p.{name}" for name in PASSAGE_COLUMNS)
-_DOCUMENT = ", ".join(f"d.{name}" for name in ("checksum", *DOCUMENT_COLUMNS))
-_SOURCE = "s.checksum, s.key, s.path, s.name, s.stamp, s.hash, s.failure"
-_DESCRIBED = ", ".join((*FILTERED.values(), "d.metadata"))
 
 
 class Snapshot:
@@ -236,8 +231,8 @@ class Snapshot:
 
     def document(self, document_id: str) -> Document | None:
         """The document of an id, or None."""
-        row = self._db.execute(f"SELECT {_DOCUMENT} FROM document d WHERE id = ?", (document_id,)).fetchone()  # noqa: S608
-        return _document(row) if row else None
+        row = self._db.execute(f"SELECT {DOCUMENT} FROM document d WHERE id = ?", (document_id,)).fetchone()  # noqa: S608
+        return as_document(row) if row else None
 
     def document_ids(self, after: str = "", limit: int = -1) -> list[str]:
         """Ids in order, above ``after``; all of them if ``limit`` is negative."""
@@ -248,11 +243,11 @@ class Snapshot:
         """Documents ``d`` that meet an SQL condition, in its order, one text in memory at a time; each with the name of its
         file, or None, and how many passages it has."""
         query = (
-            f"SELECT {_DOCUMENT}, s.name, (SELECT count(*) FROM passage p WHERE p.document = d.key) "  # noqa: S608
+            f"SELECT {DOCUMENT}, s.name, (SELECT count(*) FROM passage p WHERE p.document = d.key) "  # noqa: S608
             f"FROM document d LEFT JOIN source s ON s.key = d.source WHERE {condition}"
         )
         for *row, name, passages in self._db.execute(query, values):
-            yield _document(row), name, passages
+            yield as_document(row), name, passages
 
     def count_documents(self, condition: str, values: Sequence[Any]) -> int:
         """How many documents ``d`` meet an SQL condition."""
@@ -265,15 +260,15 @@ class Snapshot:
 
     def source_of(self, document_id: str) -> Source | None:
         """The synced file that a document came from; None if from none."""
-        query = f"SELECT {_SOURCE} FROM document d JOIN source s ON s.key = d.source WHERE d.id = ?"  # noqa: S608
+        query = f"SELECT {SOURCE} FROM document d JOIN source s ON s.key = d.source WHERE d.id = ?"  # noqa: S608
         row = self._db.execute(query, (document_id,)).fetchone()
-        return _source(row) if row else None
+        return as_source(row) if row else None
 
     def sources(self) -> list[Source]:
         """Every synced file, by path."""
-        rows = self._db.execute(f"SELECT {_SOURCE} FROM source s ORDER BY s.path").fetchall()  # noqa: S608
+        rows = self._db.execute(f"SELECT {SOURCE} FROM source s ORDER BY s.path").fetchall()  # noqa: S608
         check_total(self._db, "source", [row[0] for row in rows])
-        return [_source(row) for row in rows]
+        return [as_source(row) for row in rows]
 
     def documents_of(self, source: int) -> dict[str, str]:
         """Ids and hashes of a file's documents."""
@@ -314,16 +309,16 @@ class Snapshot:
 
     def described(self) -> Iterator[dict[str, Any]]:
         """What filters know of every document: its columns by name, and its "metadata"."""
-        yield from _described(self._db.execute(f"SELECT {_DESCRIBED} FROM document d"))  # noqa: S608
+        yield from as_described(self._db.execute(f"SELECT {DESCRIBED} FROM document d"))  # noqa: S608
 
     def described_of(self, keys: Sequence[int]) -> Iterator[dict[str, Any]]:
         """The same of each passage's document, in the order of the passages. Not compared with checksums: that would read the
         texts, which can be long; the scrub finds what is damaged here, as in a field that a filter compares."""
         query = (
-            f"SELECT {_DESCRIBED} FROM json_each(?) k "  # noqa: S608
+            f"SELECT {DESCRIBED} FROM json_each(?) k "  # noqa: S608
             "CROSS JOIN passage p ON p.key = k.value CROSS JOIN document d ON d.key = p.document"
         )
-        yield from _described(self._db.execute(query, (json.dumps([int(key) for key in keys]),)))
+        yield from as_described(self._db.execute(query, (json.dumps([int(key) for key in keys]),)))
 
     def document_contents(self) -> Iterator[tuple[Any, ...]]:
         """Of every document, by id: id, title, text, date, media type, and as JSON metadata, pages and headings."""
@@ -357,42 +352,17 @@ class Snapshot:
             yield StoredPassage(key, passage_id, ordinal, start, end, spans, language, documents[document])
 
     def _documents(self, keys: set[int]) -> dict[int, Document]:
-        query = f"SELECT {_DOCUMENT} FROM document d WHERE d.key IN (SELECT value FROM json_each(?))"  # noqa: S608
+        query = f"SELECT {DOCUMENT} FROM document d WHERE d.key IN (SELECT value FROM json_each(?))"  # noqa: S608
         rows = self._db.execute(query, (json.dumps(sorted(keys)),)).fetchall()
         if len(rows) < len(keys):
             raise Mismatch("the document of a passage is missing")
-        return {row[1]: _document(row) for row in rows}
-
-
-def _document(row: Sequence[Any]) -> Document:
-    check("a document", *row)
-    document_id, _, title, text, uri, date, metadata, media_type, pages, headings = row[2:12]
-    return Document(
-        document_id, title, text, uri, date, json.loads(metadata), media_type,
-        tuple(json.loads(pages)), tuple(Heading(*heading) for heading in json.loads(headings)),
-    )  # fmt: skip
-
-
-def _described(rows: Iterable[Sequence[Any]]) -> Iterator[dict[str, Any]]:
-    for *columns, metadata in rows:
-        yield {**dict(zip(FILTERED, columns, strict=True)), "metadata": json.loads(metadata)}
-
-
-def _source(row: Sequence[Any]) -> Source:
-    check("a file", *row)
-    return Source(row[1], row[2], row[3], row[4], row[5], *_failures(row[6]))
+        return {row[1]: as_document(row) for row in rows}
 
 
 def _vectors(rows: list[Any]) -> list[Any]:
     """Rows of checksum, key and vector, all of them right."""
     check_vectors(rows)
     return rows
-
-
-def _failures(text: str | None) -> tuple[tuple[tuple[str, str], ...], tuple[Remark, ...]]:
-    """Failures, which are pairs, and remarks, which have a third item."""
-    rows = json.loads(text or "[]")
-    return tuple((row[0], row[1]) for row in rows if len(row) == 2), tuple(Remark(*row[:2]) for row in rows if len(row) > 2)
 
 
 def _tokens(codes: bytes, places: bytes, norms: bytes) -> TokenCodes:

@@ -30,8 +30,8 @@ class Sync:
     """One run over some paths. ``summary`` is true at any moment, also after an interruption.
 
     ``changed`` is told of each file. With ``spare_empty``, a folder that was named and is empty now loses nothing, since it may
-    be the place of a disk that is away: ``spared`` are those of which something is indexed. ``reader`` reads the files; by
-    default that is done here."""
+    be the place of a disk that is away: ``spared`` are those of which something is indexed. Without ``retries``, a file that
+    took too much is left alone until it changes. ``reader`` reads the files; by default that is done here."""
 
     def __init__(
         self,
@@ -41,12 +41,14 @@ class Sync:
         *,
         changed: Callable[[Change], None] | None = None,
         spare_empty: bool = False,
+        retries: bool = True,
         reader: Reader | None = None,
     ) -> None:
         self.summary = Summary()
         self.spared: list[Path] = []
         self._tell = changed or (lambda _: None)
         self._spare_empty = spare_empty
+        self._retries = retries
         self._limits = limits
         self._reader = reader or LocalReader(limits)
         self._collection = collection
@@ -100,7 +102,7 @@ class Sync:
         for source in known.values():
             if source.hash and (source.key in self._gone or not is_below(source.path, found.folders)):
                 self._movable.setdefault(source.hash, []).append(source)
-        unread = [file for file in found.files if not _is_same(known.get(str(file.path)), file)]
+        unread = [file for file in found.files if not self._is_settled(known.get(str(file.path)), file)]
         self.progress.total_bytes = sum(file.size for file in unread)
         self._reader.expect(self._wanted(unread, known), self._movable)
         for file in found.files:
@@ -111,7 +113,7 @@ class Sync:
 
     def _file(self, file: File, source: Source | None) -> None:
         retry = source is not None and self._can_have_more(source)
-        if source and _is_same(source, file) and not retry:
+        if source and self._is_settled(source, file) and not retry:
             self._same(source)
             return
         try:
@@ -128,6 +130,10 @@ class Sync:
             self._move(moved, file)
         else:
             self._read(file, source, digest)
+
+    def _is_settled(self, source: Source | None, file: File) -> bool:
+        """Whether there is nothing to read: only a file that was tried has a stamp and no hash."""
+        return _is_same(source, file) or (not self._retries and source is not None and source.stamp == file.stamp)
 
     def _wanted(self, files: Sequence[File], known: Mapping[str, Source]) -> Iterator[Wanted]:
         """What is probably read of files that are not as they were. A file that failed as a whole is read whatever it holds."""

@@ -31,6 +31,7 @@ class Row(NamedTuple):
     text: str
     date: str | None
     fields: Mapping[str, str]  # of the other columns, without empty ones
+    spare: int = 0  # cells that the first row has no name for
 
 
 def columns_of(chosen: Any) -> Columns:
@@ -54,14 +55,15 @@ def table_rows(text: str, columns: Columns) -> Iterator[Row]:
     """The rows below the first, which names the columns; those without text are left out.
 
     Raises `UnreadableError` for a table that has no such column, or is no table."""
-    rows = _reader(text)
+    # A separator that the first row does not have is one of the text: rows of one column may hold commas.
+    rows = _reader(text, text[: text.find("\n") + 1] or text)
     try:
         names = [squeeze(name) for name in next(rows, [])]
         _check(names, columns)
         for number, cells in enumerate(rows, 2):
             row = _row(number, dict(zip(names, cells, strict=False)), columns)
             if row.text:
-                yield row
+                yield row._replace(spare=sum(map(bool, cells[len(names) :])))
     except csv.Error as error:
         raise UnreadableError(f"is no table that can be read: {error}; export it again as CSV") from None
 
@@ -92,12 +94,13 @@ def read_csv(data: bytes) -> Content:
     return Content("\n".join(row_lines([[squeeze(cell) for cell in row] for row in rows])))
 
 
-def _reader(text: str) -> Iterator[list[str]]:
+def _reader(text: str, separated: str = "") -> Iterator[list[str]]:
+    """Its rows, by the separator that they have; if ``separated`` is given, by one that this has too."""
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))
-    return csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
+    return csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text, separated))
 
 
-def _delimiter(text: str) -> str:
+def _delimiter(text: str, separated: str) -> str:
     """The one of comma, semicolon and tab that cuts most of the first rows into the same number of cells, more than one."""
 
     def agreement(delimiter: str) -> tuple[int, int]:
@@ -105,7 +108,8 @@ def _delimiter(text: str) -> str:
         widths = Counter(len(row) for row, _ in zip(sample, range(50), strict=False) if len(row) > 1)
         return max(((count, width) for width, count in widths.items()), default=(0, 0))
 
-    return max(",;\t", key=agreement)
+    possible = [one for one in ",;\t" if not separated or one in separated]
+    return max(possible, key=agreement, default="\t")
 
 
 def row_lines(rows: Sequence[Sequence[str]]) -> list[str]:

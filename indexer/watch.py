@@ -70,7 +70,7 @@ class Watch:
         self._collection, self._tell, self._limits, self._polls = collection, tell, limits, polls
         self._index = collection.folder.resolve()
         self._due = set(self.folders)
-        self._not_before = 0.0
+        self._not_before = self._retry_at = 0.0
         self._failed: set[Failure] = set()
         self._troubles: dict[Path | None, str] = {}  # of a folder, or of all
 
@@ -97,7 +97,9 @@ class Watch:
         due = [one for one in there if any(one.is_relative_to(each) for each in self._due)]
         if not due or time.monotonic() < self._not_before:
             return None
-        sync = Sync(self._collection, report, self._limits, changed=self._tell, spare_empty=True)
+        # With every change of another file, one that takes a minute to fail would keep the lock for a minute.
+        retries = time.monotonic() >= self._retry_at
+        sync = Sync(self._collection, report, self._limits, changed=self._tell, spare_empty=True, retries=retries)
         try:
             sync.run(due, LOCK_S, away)
         except PassagesError as error:
@@ -105,6 +107,8 @@ class Watch:
             self._say(None, f"{error}; tried again in a moment")
             return None
         self._due -= set(due)
+        if retries:
+            self._retry_at = time.monotonic() + RESCAN_S
         self._say(None, None)
         for folder in due:
             self._say(folder, _EMPTY.format(folder=folder) if folder in sync.spared else None)

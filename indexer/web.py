@@ -38,6 +38,7 @@ DATE_NAMES = (
 
 # The separators that ASCII has for this; a page has no other use for them, `str.split` takes them for white space.
 HEADING, BLOCK, LINE, BREAK = "\x1c", "\x1d", "\x1e", "\v"
+SEPARATORS = re.compile(f"[{HEADING}{BLOCK}{LINE}{BREAK}]")
 BLOCK_END = re.compile(f"{BLOCK}|{BREAK}\\s*{BREAK}")  # two line breaks are how old pages end a paragraph
 
 
@@ -52,7 +53,7 @@ class Page(NamedTuple):
 
 def read_html(data: bytes) -> Content:
     """A web page: its text without what stands around it; title, date and author of its head."""
-    page = parse_page(decode(data, _declared_encoding(data)))
+    page = parse_page(decode(data, declared_encoding(data)))
     text, headings = assemble(page.blocks)
     date = next((page.meta[name] for name in DATE_NAMES if page.meta.get(name)), None)
     found = {name: page.meta.get(name, "") for name in ("author", "description", "keywords")}
@@ -60,7 +61,8 @@ def read_html(data: bytes) -> Content:
     return Content(text, page.title, date, metadata, headings=headings)
 
 
-def _declared_encoding(data: bytes) -> str | None:
+def declared_encoding(data: bytes) -> str | None:
+    """What a page says in its head that it is written in."""
     name = EncodingDetector.find_declared_encoding(data, is_html=True)
     # What browsers do with these labels (https://encoding.spec.whatwg.org/#names-and-labels).
     return {"iso-8859-1": "windows-1252", "latin1": "windows-1252", "us-ascii": "windows-1252", "gb2312": "gb18030"}.get(
@@ -86,7 +88,11 @@ def _leave_out_navigation(soup: BeautifulSoup) -> None:
 
 
 class _Soup(BeautifulSoup):
-    """A tree of bounded depth: what would be deeper stands beside the deepest tag instead, as it does in browsers."""
+    """A tree of bounded depth: what would be deeper stands beside the deepest tag instead, as it does in browsers. Its text has
+    none of the separators, however they are written."""
+
+    def handle_data(self, data: str) -> None:
+        super().handle_data(SEPARATORS.sub(" ", data))
 
     def handle_starttag(self, *args: Any, **kwargs: Any) -> Tag | None:
         self.endData()  # the text before the tag belongs to the one that is still open
@@ -97,7 +103,7 @@ class _Soup(BeautifulSoup):
 
 def _parse(source: str, leave_out: Callable[[BeautifulSoup], None]) -> Page:
     # The library warns of text that declares to be XML, or looks like an address for want of a line end.
-    source = re.sub(rf"\A\s*<\?xml[^>]*>|[{HEADING}{BLOCK}{LINE}{BREAK}]", " ", source) + "\n"
+    source = re.sub(r"\A\s*<\?xml[^>]*>", " ", source) + "\n"
     soup = _Soup(source, "lxml")
     for tag in soup(NEVER_TEXT):
         tag.clear()  # its place stays: to take it out would be to look for it among all its siblings
@@ -116,7 +122,8 @@ def _page_blocks(soup: BeautifulSoup) -> list[Block]:
     _mark_blocks(soup)
     for tag in soup(HEADINGS):
         if not tag.find(HEADINGS) and len(text := tag.get_text()) < LONGEST_HEADING:
-            tag.string = f"{HEADING}{tag.name[1]}{text}{HEADING}"
+            # On one line, since a line break at its end would take the end of the heading with it.
+            tag.string = f"{HEADING}{tag.name[1]}{squeeze(text)}{HEADING}"
     for tag in reversed(soup("pre")):  # the inner ones first
         tag.string = tag.get_text().replace("\n", LINE).replace(BREAK, LINE)
     for tag in reversed(soup([*LISTS, "table"])):

@@ -26,6 +26,8 @@ _READ_METHODS = ("GET", "HEAD")
 MCP = "/mcp"
 _READ_POSTS = ("/v1/search", "/v1/search/batch", MCP)  # they ask, in bodies
 _FEEDBACK = "/v1/feedback"
+# What no passage shows: names of files on this machine, and what is being added; a place among those who listen is one of few.
+_OWN = ("/v1/failures", "/v1/events")
 SESSION = "/v1/session"
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="passages"'}
 _ADVICE = "send a key as Authorization: Bearer KEY; whoever runs this server makes one: passages key add NAME"
@@ -217,8 +219,8 @@ def _check_scope(caller: Caller, method: str, path: str) -> None:
         raise Refusal(HTTPStatus.FORBIDDEN, f"the key {key.name} may only read: use one of scope write")
     if key.origins and path.startswith(_FEEDBACK):
         raise Refusal(HTTPStatus.FORBIDDEN, f"the key {key.name} is in pages that anybody opens: judge with another key")
-    if key.origins and not path.startswith("/v1/"):
-        raise Refusal(HTTPStatus.FORBIDDEN, f"the key {key.name} is for pages, which ask at /v1/: use another key here")
+    if key.origins and (not path.startswith("/v1/") or path in _OWN):
+        raise Refusal(HTTPStatus.FORBIDDEN, f"the key {key.name} is for pages, which ask at /v1/search: use another key here")
 
 
 def _is_reading(method: str, path: str) -> bool:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from indexer.ranking import BIAS
 from indexer.search import page_of
-from service.terminal import bar, console, link_to, path_of, safe
+from service.terminal import bar, console, link_to, one_line, path_of, safe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ def _print_result(shown: Console, number: int, result: Result) -> None:
     passage, document = result.passage, result.passage.document
     page = page_of(document, passage.start)
     link = link_to(document.uri, page) if document.uri else None
-    title = Text(safe(document.title or document.id), style=f"bold link {link}" if link else "bold")
+    title = Text(one_line(document.title or document.id), style=f"bold link {link}" if link else "bold")
     shown.print(Text(f"{number}. ", style="bold").append_text(title).append(f"  {result.score:.3f}", style="dim"))
     shown.print(Text(" · ".join(_facts(result, page)), style="dim"))
     shown.print(_marked(result))
@@ -57,8 +57,8 @@ def _print_result(shown: Console, number: int, result: Result) -> None:
 
 def _facts(result: Result, page: int | None) -> list[str]:
     passage, document = result.passage, result.passage.document
-    place = f"{safe(document.id)}, {f'page {page}, ' if page else ''}characters {passage.start} to {passage.end}"
-    facts = [document.date, place, path_of(document.uri) if document.uri else None, safe(passage.heading or "")]
+    place = f"{one_line(document.id)}, {f'page {page}, ' if page else ''}characters {passage.start} to {passage.end}"
+    facts = [document.date, place, path_of(document.uri) if document.uri else None, one_line(passage.heading or "")]
     facts += [f"also in {_places(result.also_in)}"] if result.also_in else []
     facts += [f"{result.others:,} more of this document"] if result.others else []
     return [fact for fact in facts if fact]
@@ -66,7 +66,7 @@ def _facts(result: Result, page: int | None) -> list[str]:
 
 def _places(places: Sequence[StoredPassage]) -> str:
     others = f" and {len(places) - 1:,} more" if len(places) > 1 else ""
-    return safe(places[0].document.id) + others
+    return one_line(places[0].document.id) + others
 
 
 def _marked(result: Result) -> Text:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -33,6 +34,21 @@ search_command.register(app)
 watch_command.register(app)
 mcp_command.register(app)
 evaluation.register(app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"passages {version('passages')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    """Ask a question in plain language, get the paragraphs of your own documents that answer it."""
 
 
 @app.command(epilog="Example: passages serve --port 8080")
@@ -78,5 +94,7 @@ def main() -> None:
 
         if not isinstance(error, PassagesError):
             raise
-        print(f"passages: {error}", file=sys.stderr)
+        from service.terminal import safe
+
+        print(f"passages: {safe(str(error))}", file=sys.stderr)
         sys.exit(1)

@@ -58,7 +58,7 @@ class UploadResponse(BaseModel):
 
     generation: int
     documents: list[StoredDocument]
-    failed: list[RefusedResponse]
+    failed: list[RefusedResponse] = Field(description="of more than 1,000 the last says how many there are")
 
 
 class FailureResponse(BaseModel):

@@ -75,7 +75,7 @@ def add(app: FastAPI) -> None:
 
 def _add_many(app: FastAPI) -> None:
     @app.get("/v1/documents")
-    def documents(
+    async def documents(
         service: Served,
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
         after: Annotated[str, Query(description="the id that the page before ended with")] = "",
@@ -83,10 +83,14 @@ def _add_many(app: FastAPI) -> None:
         source: Annotated[str | None, Query(description="where they come from, as in /v1/facets")] = None,
     ) -> DocumentsResponse:
         """Documents without their texts, by id."""
-        with service.collection.catalog.read() as snapshot:
-            wanted = listing.Wanted(match, source)
-            page = listing.listed(snapshot, wanted, after, limit + 1)
-            return documents_response(snapshot.generation, listing.count(snapshot, wanted), page, limit)
+        collection, wanted = service.collection, listing.Wanted(match, source)
+
+        def page(_: float) -> DocumentsResponse:
+            with collection.catalog.read() as snapshot:
+                found = listing.listed(snapshot, wanted, after, limit + 1)
+                return documents_response(snapshot.generation, listing.count(snapshot, wanted), found, limit)
+
+        return await service.scanning.run(page)
 
     @app.post("/v1/documents", openapi_extra=_UPLOAD)
     async def post_documents(

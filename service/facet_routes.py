@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import FastAPI, Query, Request
+from fastapi import FastAPI, Query
 
 from indexer.facets import MAX_FIELDS, Fields, check_fields, counted
 from indexer.snapshot import Snapshot
 from service.facet_contract import FacetsResponse, facet_responses
-from service.service import Service
+from service.routing import Served
 
 _KEPT = 32  # answers
 
 
 class _Answers:
-    """Counting goes over every document, so an answer is kept until the next commit. Safe to share between threads."""
+    """Counting goes over every document, so an answer is kept until the next commit. For one thread at a time."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[str, ...] | bool, tuple[tuple[str, int], FacetsResponse]] = {}
@@ -38,16 +38,20 @@ def add(app: FastAPI) -> None:
     answers = _Answers()
 
     @app.get("/v1/facets")
-    def facets(
-        request: Request,
+    async def facets(
+        service: Served,
         field: Annotated[
             list[str] | None,
             Query(max_length=MAX_FIELDS, description="a field to count; can be given several times", examples=[["source"]]),
         ] = None,
     ) -> FacetsResponse:
         """How many documents have each value of some fields; without any, of those worth offering."""
-        service: Service = request.app.state.service
         fields: Fields = field or True
         check_fields(fields)
-        with service.collection.catalog.read() as snapshot:
-            return answers.of(snapshot, fields)
+        collection = service.collection
+
+        def answered(_: float) -> FacetsResponse:
+            with collection.catalog.read() as snapshot:
+                return answers.of(snapshot, fields)
+
+        return await service.scanning.run(answered)

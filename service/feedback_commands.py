@@ -69,7 +69,7 @@ def import_judgements(
     Collection(judgements.file.parent).close()  # nothing is put where no index is
     found = read_judgements(file)
     added = judgements.merge(found)
-    print_record({"read": len(found), "added": added}, as_json, f"{len(found)} read, {added} of them added")
+    print_record({"read": len(found), "added": added}, as_json, f"{len(found)} read, {added} of them new")
 
 
 @app.command(epilog="Example: passages feedback delete --all")
@@ -103,8 +103,13 @@ def _judgements(index: Path | None) -> Judgements:
 
 
 def _line(one: Judgement) -> str:
+    """Two lines, whatever is in the question: anybody whose key reads may have sent it."""
     what = _VERDICTS[one.verdict]
     if one.passage is not None:
-        text = " ".join(one.passage.text.split())
-        what += f" {one.passage.document}: {text[:_SHOWN_CHARS]}{'…' if len(text) > _SHOWN_CHARS else ''}"
-    return f"{one.id}  {one.at[:10]}  {one.question}\n    {what}"
+        text = _flat(one.passage.text)
+        what += f" {_flat(one.passage.document)}: {text[:_SHOWN_CHARS]}{'…' if len(text) > _SHOWN_CHARS else ''}"
+    return f"{one.id}  {one.at[:10]}  {_flat(one.question)}\n    {what}"
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())

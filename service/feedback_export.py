@@ -50,11 +50,18 @@ def read_judgements(file: Path) -> list[Judgement]:
     :class:`JudgementsError`, with nothing read of it."""
     file = file / LOSSLESS if file.is_dir() else file
     try:
-        return [from_record(record) for record in _records(file.read_text(encoding="utf-8"))]
+        return [_checked(record) for record in _records(file.read_text(encoding="utf-8"))]
     except OSError as error:
         raise JudgementsError(f"{file} cannot be read: {error.strerror}; name a file that export wrote") from error
-    except (ValueError, PassagesError) as error:
+    except (ValueError, RecursionError, PassagesError) as error:
         raise JudgementsError(f"{file} is not what passages feedback export writes ({error}); nothing was added") from error
+
+
+def _checked(record: Any) -> Judgement:
+    """Raises for what could be kept and never be sent: half of a surrogate pair, NaN."""
+    judgement = from_record(record)
+    json.dumps(judgement.record(), ensure_ascii=False, allow_nan=False).encode("utf-8")
+    return judgement
 
 
 def _records(text: str) -> list[Any]:

@@ -9,7 +9,7 @@ import json
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from pydantic import BaseModel, Field, JsonValue, model_validator
 
 import indexer
@@ -20,6 +20,7 @@ from indexer.search import Query as Question
 from service.access_log import asked
 from service.contract import Evidence, Range, Strict
 from service.problems import NotFoundError
+from service.routing import Served
 from service.service import Service
 
 FEEDBACK = "/v1/feedback"
@@ -37,7 +38,7 @@ class AboutRequest(Strict):
     def _check(self) -> AboutRequest:
         if not self.question.strip():
             raise ValueError("the question is empty; send the question that was asked")
-        if len(json.dumps(self.filter)) > MAX_FILTER_CHARS:
+        if len(json.dumps(self.filter, allow_nan=False)) > MAX_FILTER_CHARS:  # what JSON has no number for raises, too
             raise ValueError(f"the filter is longer than {MAX_FILTER_CHARS} characters as JSON; judge under a shorter one")
         return self
 
@@ -86,14 +87,6 @@ class FeedbackResponse(BaseModel):
     damaged: int = Field(description="how many more could not be read")
 
 
-async def _service(request: Request) -> Service:  # async: a plain function would be called in another thread
-    service: Service = request.app.state.service
-    return service
-
-
-Served = Annotated[Service, Depends(_service)]
-
-
 def add(app: FastAPI) -> None:
     """Add the routes to ``app``."""
 
@@ -103,7 +96,8 @@ def add(app: FastAPI) -> None:
         answer that question, and the other way round."""
         asked(http.scope, request.question)
         _ = service.collection  # raises if it is not ready
-        return _response(await service.admission.run(lambda timeout_s: _said(service, request, timeout_s)))
+        said = await service.admission.run(lambda timeout_s: _judgement(service, request, timeout_s))
+        return _response(await service.judging.run(lambda _: Judgements(service.index).say(said)))
 
     @app.post(f"{FEEDBACK}/about")
     def about(request: AboutRequest, service: Served, http: Request) -> FeedbackResponse:
@@ -128,18 +122,19 @@ def add(app: FastAPI) -> None:
         )
 
     @app.delete(FEEDBACK, status_code=HTTPStatus.NO_CONTENT, response_class=Response)
-    def forget_all(service: Served) -> None:
+    async def forget_all(service: Served) -> None:
         """Forget every judgement, damaged ones too."""
-        Judgements(service.index).delete_all()
+        await service.judging.run(lambda _: Judgements(service.index).delete_all())
 
-    @app.delete(f"{FEEDBACK}/{{judgement_id}}", status_code=HTTPStatus.NO_CONTENT, response_class=Response)
-    def forget(judgement_id: str, service: Served) -> None:
+    # Any characters, none too: an address without an id would else be sent on to where all are forgotten.
+    @app.delete(f"{FEEDBACK}/{{judgement_id:any}}", status_code=HTTPStatus.NO_CONTENT, response_class=Response)
+    async def forget(judgement_id: str, service: Served) -> None:
         """Take one word back."""
-        if not Judgements(service.index).delete(judgement_id):
+        if not await service.judging.run(lambda _: Judgements(service.index).delete(judgement_id)):
             raise NotFoundError(f"there is no judgement {judgement_id!r}: it was deleted already")
 
 
-def _said(service: Service, request: FeedbackRequest, timeout_s: float) -> Judgement:
+def _judgement(service: Service, request: FeedbackRequest, timeout_s: float) -> Judgement:
     query = Question(request.question, filter=request.filter, timeout_s=timeout_s)
     passage: JudgedPassage | None = None
     if request.passage is None:
@@ -148,7 +143,7 @@ def _said(service: Service, request: FeedbackRequest, timeout_s: float) -> Judge
         passage = indexer.judged(service.collection, query, request.passage)
         if passage is None:
             raise NotFoundError(f"there is no passage {request.passage!r}: its text may have changed; search again")
-    return Judgements(service.index).say(Judgement(request.question, request.verdict, passage, request.filter))
+    return Judgement(request.question, request.verdict, passage, request.filter)
 
 
 def _response(judgement: Judgement) -> JudgementResponse:

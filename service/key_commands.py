@@ -35,8 +35,14 @@ def add(
     as_json: JsonOption = False,
 ) -> None:
     """Make a key. It is shown this once; a server that runs takes it at once."""
-    secret = _file(index).add(name, scope.value, origin or ())
+    keys = _file(index)
+    others = len(keys.current())
+    secret = keys.add(name, scope.value, origin or ())
     words = f"{secret}\nThis is the key {name}, shown this once: only its hash is kept. Send it as Authorization: Bearer KEY"
+    if not others:
+        words += "\nIt is the first key: from now on everybody needs one, the search page on this machine too."
+    if not others and origin:
+        words += "\nMake one of your own, since this one is refused there: passages key add me --scope write"
     print_record({"name": name, "scope": scope.value, "origins": origin or [], "key": secret}, as_json, words)
 
 
@@ -54,8 +60,12 @@ def revoke(
     name: Annotated[str, typer.Argument(help="The key's name.")], index: IndexOption = None, as_json: JsonOption = False
 ) -> None:
     """Delete a key. It, and every session that began with it, is refused from the next request on."""
-    _file(index).revoke(name)
-    print_record({"revoked": name}, as_json, f"the key {name} is revoked")
+    keys = _file(index)
+    keys.revoke(name)
+    words = f"the key {name} is revoked"
+    if not keys.current():
+        words += "; it was the last one, and a server that runs lets nobody in until it is started again"
+    print_record({"revoked": name}, as_json, words)
 
 
 def _file(index: Path | None) -> KeyFile:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.options import IndexOption, JsonOption, ModelOption
-from service.terminal import print_record
+from service.terminal import counted, print_record
 
 if TYPE_CHECKING:
     from indexer.doctor import Finding
@@ -43,7 +43,7 @@ def backup(
         "size": made.size,
         "sha256": made.sha256,
     }
-    counts = f"{made.counts.documents:,} documents, {made.counts.passages:,} passages"
+    counts = f"{counted(made.counts.documents, 'document')}, {counted(made.counts.passages, 'passage')}"
     words = f"{file}: {counts}, {made.size:,} bytes, read and found right"
     print_record(record, as_json, words)
 
@@ -63,7 +63,7 @@ def restore(
         "index": str(folder), "generation": done.generation, **done.counts._asdict(), "judgements": done.judgements,
         "aside": str(done.aside) if done.aside else None,
     }  # fmt: skip
-    lines = [f"{folder}: {done.counts.documents:,} documents, {done.counts.passages:,} passages"]
+    lines = [f"{folder}: {counted(done.counts.documents, 'document')}, {counted(done.counts.passages, 'passage')}"]
     if done.aside:
         lines.append(f"the damaged catalog that was there is {done.aside}; delete it when nothing of it is needed")
     if not (folder / "keys.json").exists():

@@ -6,7 +6,6 @@ Only vectors of questions are kept, in memory, and few of them. What it costs is
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import time
 from collections import deque
@@ -18,6 +17,7 @@ import numpy.typing as npt
 
 from indexer.candidates import FIRST_BLOCK
 from indexer.collection import Collection
+from indexer.intervals import wilson
 
 COUNT = 10
 SHARE = 0.01
@@ -51,8 +51,10 @@ class LiveRecall:
         """What was measured since the start; None before the first question."""
         if not self._questions:
             return None
-        low, high = _interval(self._found, COUNT * self._questions)
-        return Recall(round(self._found / (COUNT * self._questions), 4), round(low, 4), round(high, 4), self._questions)
+        # Of questions, not of neighbours: those of one question are found or missed together.
+        found = self._found / COUNT
+        low, high = wilson(found, self._questions)
+        return Recall(round(found / self._questions, 4), round(low, 4), round(high, 4), self._questions)
 
     def offer(self, question: Floats) -> None:
         """A question that was asked, its pooled vector float32 [d]; it may be repeated later."""
@@ -86,11 +88,3 @@ class LiveRecall:
         exact = vectors.exact_nearest(question, COUNT).keys
         self._found += len(np.intersect1d(near, exact)) + COUNT - len(exact)
         self._questions += 1
-
-
-def _interval(found: int, of: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share (Wilson 1927)."""
-    share, square = found / of, z * z / of
-    middle = (share + square / 2) / (1 + square)
-    half = z / (1 + square) * math.sqrt(share * (1 - share) / of + square / (4 * of))
-    return max(0.0, middle - half), min(1.0, middle + half)

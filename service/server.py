@@ -62,7 +62,8 @@ def _listen(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "that is no host name"
         raise AddressError(
-            f"cannot listen on {host}:{port}: {reason}; choose another with --host and --port, or port 0 for a free one"
+            f"cannot listen on {host}:{port}: {reason}; choose another with --host and --port, or port 0 for a free one;"
+            " for make serve set PASSAGES_PORT"
         ) from error
     return listener
 

@@ -54,6 +54,9 @@ class Service:
         self.index, self._model, self._runtime, self.extraction = index, model, runtime, extraction
         self.events = Events(self._commit)
         self.admission, self.metrics, self._processes = Admission(limits), Metrics(), min(limits.processes, limits.threads)
+        # One at a time, and not where questions wait: who writes judgements, whose file another process may have, and who has
+        # every document looked at.
+        self.judging, self.scanning = (Admission(limits._replace(threads=1)) for _ in range(2))
         self._searchers: Searchers | None = None
         self._closed = False
         self.recall = LiveRecall(lambda: self.admission.admitted > 0)

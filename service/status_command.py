@@ -116,12 +116,13 @@ def _draw(shown: Console, found: Holdings) -> None:
     from rich.text import Text
 
     from service.summaries import failure, note
-    from service.terminal import size
+    from service.terminal import counted, size
 
     documents, passages, characters, _ = found.counts
     shown.print(
         Text(f"{found.folder}: ", style="bold").append(
-            f"{documents:,} documents, {passages:,} passages, {characters:,} characters", style="not bold"
+            ", ".join((counted(documents, "document"), counted(passages, "passage"), counted(characters, "character"))),
+            style="not bold",
         )
     )
     sizes = ", ".join(f"{what} {size(count)}" for what, count in found.sizes.items())
@@ -145,13 +146,13 @@ def _draw_places(shown: Console, places: list[Place]) -> None:
     """A bar for each folder; in a terminal only the largest."""
     from rich.text import Text
 
-    from service.terminal import bar, safe, width_of
+    from service.terminal import bar, one_line, width_of
 
     drawn = places[:MOST_FOLDERS] if shown.is_terminal else places
     label = max((min(len(place.folder), _LABEL) for place in drawn), default=0)
     room = width_of(shown) - label - 12
     for place in drawn:
-        name = safe(place.folder)
+        name = one_line(place.folder)
         cut = name if len(name) <= _LABEL or not shown.is_terminal else "…" + name[1 - _LABEL :]
         line = Text(f"{cut:<{label}}  {place.documents:>8,}")
         if shown.is_terminal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from service.terminal import print_record, safe
+from service.terminal import one_line, print_record
 
 if TYPE_CHECKING:
     from indexer.synced import Summary
@@ -26,7 +26,7 @@ def print_summary(summary: Summary, seconds: float, interrupted: bool, as_json: 
     lines += [f"{summary.passages_encoded:,} passages encoded in {seconds:.1f} s"]
     lines += [failure(*one) for one in summary.failed] + [note(*one) for one in summary.noted]
     if summary.skipped:
-        kinds = ", ".join(f"{count:,} {safe(suffix)}" for suffix, count in summary.skipped.most_common())
+        kinds = ", ".join(f"{count:,} {one_line(suffix)}" for suffix, count in summary.skipped.most_common())
         lines.append(f"skipped, not documents: {kinds}")
     if interrupted:
         lines.append("interrupted: the documents counted above are kept; run the same command again to go on from here")
@@ -44,4 +44,4 @@ def note(path: str, about: str, remark: str) -> str:
 
 
 def _told(kind: str, path: str, part: str, words: str) -> str:
-    return safe(f"{kind}: {path}{', ' + part if part else ''}: {words}")
+    return one_line(f"{kind}: {path}{', ' + part if part else ''}: {words}")

@@ -11,8 +11,6 @@ from urllib.parse import unquote
 if TYPE_CHECKING:
     from rich.console import Console
 
-_CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}  # their pictures, as long as they are
-_CONTROLS |= dict.fromkeys((127, *range(128, 160)), 65533)
 _LINKED = re.compile(r"(?:https?|file)://[\x21-\x7e]+", re.IGNORECASE)
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _NARROWEST = 40
@@ -31,7 +29,14 @@ def console() -> Console:
 
 def safe(text: str) -> str:
     """The text without characters that steer a terminal, at the same offsets: a document may hold any."""
-    return text.translate(_CONTROLS)
+    from indexer.controls import printable
+
+    return printable(text)
+
+
+def one_line(text: str) -> str:
+    """The text as :func:`safe` gives it, without line ends too: a name that has one must not pass for two lines."""
+    return safe(text).replace("\n", "␊")
 
 
 def link_to(uri: str, page: int | None) -> str | None:
@@ -44,7 +49,7 @@ def link_to(uri: str, page: int | None) -> str | None:
 
 def path_of(uri: str) -> str:
     """An address as a person writes it: a file's path."""
-    return safe(unquote(uri.removeprefix("file://")) if uri.startswith("file:///") else uri)
+    return one_line(unquote(uri.removeprefix("file://")) if uri.startswith("file:///") else uri)
 
 
 def bar(share: float, width: int) -> str:
@@ -52,6 +57,11 @@ def bar(share: float, width: int) -> str:
     eighths = max(round(share * width * 8), 1 if share > 0 else 0)
     full, rest = divmod(eighths, 8)
     return "█" * full + (_EIGHTHS[rest] if rest else "")
+
+
+def counted(count: int, noun: str) -> str:
+    """How many of what, in words."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def size(count: int) -> str:
@@ -70,4 +80,4 @@ def width_of(shown: Console) -> int:
 
 def print_record(record: dict[str, Any], as_json: bool, words: str) -> None:
     """The outcome of a command: one JSON object, or words."""
-    print(json.dumps(record, indent=2, ensure_ascii=False) if as_json else words)
+    print(json.dumps(record, indent=2, ensure_ascii=False) if as_json else safe(words))

@@ -27,6 +27,7 @@ from indexer.schema import FullError
 from service.events import Progress, State
 
 LOCK_S = 10.0  # for another writer, which stores a document meanwhile
+MOST_REFUSED = 1000  # that are told one by one: a body can hold millions of records, each with a reason longer than itself
 _FOLDER = ".upload-"  # in the index folder, which will hold their texts anyway
 _LEFT_S = 3600.0  # a folder that is older was left by a server that was killed
 _NAME_BYTES = 255  # of a file, on the usual file systems
@@ -64,6 +65,15 @@ class Outcome:
 
     stored: list[Stored] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    _more: int = field(default=0, init=False)  # that were refused
+
+    def refuse(self, name: str, record: str, reason: str) -> None:
+        """Something was not stored. Of very many the last entry says how many more there are."""
+        if len(self.refused) < MOST_REFUSED:
+            self.refused.append(Refused(name, record, reason))
+            return
+        self._more += 1
+        self.refused[MOST_REFUSED:] = [Refused(name, "", f"{self._more:,} more could not be read; mend these first")]
 
     def check(self) -> None:
         """Raises :class:`UnreadableError` if nothing at all was stored."""
@@ -107,8 +117,9 @@ class Upload:
             if trouble is not None and not self._outcome.stored:
                 raise trouble
             self._outcome.check()
-        except PassagesError as error:
-            self._report("", 0, "failed", str(error))
+        except Exception as error:  # else it would be told for ever as one that runs
+            why = str(error) if isinstance(error, PassagesError) else "the server failed; its log says why"
+            self._report("", 0, "failed", why)
             raise
         self._report("", 0, "done")
         return self._outcome
@@ -126,7 +137,7 @@ class Upload:
             path = Path(folder, one.name)
             reason = _unusable(one.name) or ("was sent twice; give one another name" if path.exists() else None)
             if reason:
-                self._outcome.refused.append(Refused(one.name, "", reason))
+                self._outcome.refuse(one.name, "", reason)
                 continue
             try:
                 with path.open("xb") as target:
@@ -147,7 +158,7 @@ class Upload:
                 lambda part: self._report(name, int(size * part), "indexing"),
             )  # fmt: skip
         except PassagesError as error:
-            self._outcome.refused.append(Refused(name, "", str(error)))
+            self._outcome.refuse(name, "", str(error))
             return error
         finally:
             self._done += size
@@ -176,7 +187,7 @@ def _store(
     with collection.lock.held(LOCK_S), Ingest(collection, advance) as ingest:
         for one in documents:
             if isinstance(one, Unreadable):
-                outcome.refused.append(Refused(name, one.source, one.reason))
+                outcome.refuse(name, one.source, one.reason)
                 continue
             characters[1] += len(one.text)
             stored.append(_put(collection, one, ingest))

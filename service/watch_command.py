@@ -70,10 +70,10 @@ class _Teller:
 
     def __call__(self, event: Event) -> None:
         from indexer.watch import Trouble
-        from service.terminal import safe
+        from service.terminal import one_line
 
         if isinstance(event, Trouble):
-            print(f"passages: {safe(event.reason)}", file=sys.stderr, flush=True)
+            print(f"passages: {one_line(event.reason)}", file=sys.stderr, flush=True)
         elif self.tells_files:
             print(_line(event), flush=True)
 
@@ -81,8 +81,8 @@ class _Teller:
 def _line(event: Change | Failure) -> str:
     from indexer.synced import Failure
     from service.summaries import failure
-    from service.terminal import safe
+    from service.terminal import one_line
 
     if isinstance(event, Failure):
         return failure(*event)
-    return safe(f"{event.kind}: {event.before + ' -> ' if event.before else ''}{event.path}")
+    return one_line(f"{event.kind}: {event.before + ' -> ' if event.before else ''}{event.path}")

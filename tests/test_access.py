@@ -230,7 +230,9 @@ def test_a_sites_key_reads_from_its_origins_alone(guarded: Guarded) -> None:
     ):
         assert guarded.status("POST", "/v1/search", guarded.embedded, **headers) == 403
     assert guarded.status("PUT", "/v1/documents/x", guarded.embedded, origin=SITE) == 403
-    assert guarded.status("GET", "/metrics", guarded.embedded, origin=SITE) == 403
+    for path in ("/metrics", "/v1/failures", "/v1/events"):  # beyond what can be found
+        assert guarded.status("GET", path, guarded.embedded, origin=SITE) == 403
+    assert guarded.status("POST", "/mcp", guarded.embedded, origin=SITE) == 403
     assert guarded.status("POST", "/v1/search", guarded.write, origin=SITE) == 403  # another key, on that site
 
 

@@ -25,7 +25,8 @@ from service.cli import app
 from service.conditions import filter_of
 from service.progress import EVERY_S, Lines
 from service.search_command import _query
-from service.terminal import bar, link_to, safe, size
+from service.summaries import failure
+from service.terminal import bar, link_to, path_of, print_record, safe, size
 from tests.servers import PASSAGES, environment
 
 LINK = re.compile(r"\x1b\]8;[^;]*;([^\x1b]+)\x1b\\")
@@ -103,6 +104,16 @@ def test_a_hostile_address_is_no_link() -> None:
     for uri in ("javascript:alert(1)", "file:///a\x1b]8;;x", "notes/a.txt", "file:///a b"):
         assert link_to(uri, None) is None
     assert safe("a\tb\nc") == "a\tb\nc"
+
+
+def test_a_name_with_a_line_end_does_not_pass_for_two_lines() -> None:
+    assert failure("/a\nadded: /b", "", "is empty").count("\n") == 0
+    assert path_of("file:///a%0Ab") == "/a␊b"
+
+
+def test_a_judged_question_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    print_record({}, as_json=False, words="id  Where?\x1b[2J\n    nothing answers")
+    assert capsys.readouterr().out == "id  Where?␛[2J\n    nothing answers\n"
 
 
 def test_filters_are_typed_as_one_reads_them() -> None:

@@ -8,8 +8,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import fields
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,6 +40,7 @@ from service.client import (
     UnreachableError,
     answers,
     calls,
+    clients,
 )
 from service.client.calls import Call
 from service.client.exchange import MAX_WAIT_S, Outcome, Reply, Wait, exchange
@@ -351,6 +353,13 @@ def test_an_answer_of_something_else_is_told_apart() -> None:
         after(calls.search("q"), Reply(404, {}, b"<html>not here</html>"))
 
 
+def test_being_sent_elsewhere_is_no_success() -> None:
+    """As by a proxy that wants TLS: nothing was deleted."""
+    with pytest.raises(ProblemError, match="sent on to https://x/y: give the client the address") as raised:
+        after(calls.delete("a"), Reply(301, {"location": "https://x/y"}, b"<html>Moved</html>"))
+    assert raised.value.status == 301
+
+
 def test_fields_of_a_newer_server_are_left_out() -> None:
     body = b'{"question": "q", "verdict": "weak", "exact": true, "took_ms": 1, "generation": 2, "results": [], "mood": "good"}'
     assert calls.search("q").read(body) == Answer(question="q", verdict="weak", exact=True, took_ms=1, generation=2, results=())
@@ -387,15 +396,32 @@ EVENTS = (
 )
 
 
-def test_events_are_read_as_they_come() -> None:
-    async def awaited(url: str) -> list[Event]:
-        async with AsyncClient(url) as client:
-            return [event async for event in client.events()]
+def test_events_are_read_as_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream that has ended, as each does after minutes, is begun anew."""
+    monkeypatch.setattr(clients, "_AGAIN_S", 0.01)
 
-    with saying(EVENTS, EVENTS) as url, Client(url) as client:
-        commit, progress = client.events()
+    async def awaited(url: str) -> list[Event]:
+        async with AsyncClient(url) as client, aclosing(client.events()) as events:  # type: ignore[type-var]
+            return [await anext(events) for _ in range(4)]
+
+    with saying(*[EVENTS] * 4) as url, Client(url) as client:
+        commit, progress, *again = islice(client.events(), 4)
         assert (commit.name, commit.data["generation"], progress.data["name"]) == ("commit", 3, "€.pdf")
-        assert anyio.run(awaited, url) == [commit, progress]
+        assert again == [commit, progress]
+        assert anyio.run(awaited, url) == [commit, progress] * 2
+
+
+@pytest.mark.parametrize("data", [b"{", b"3"])
+def test_an_event_that_is_none_is_told_apart(data: bytes) -> None:
+    said = EVENTS.partition(b"\r\n\r\n")[0] + b"\r\n\r\nevent: commit\ndata: " + data + b"\n\n"
+    with saying(said) as url, Client(url) as client, pytest.raises(UnexpectedAnswerError, match="holds no JSON object"):
+        next(client.events())
+
+
+def test_an_answer_that_cannot_be_unpacked_is_an_error_that_a_program_can_catch() -> None:
+    said = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nnone"
+    with saying(said) as url, Client(url, retries=0) as client, pytest.raises(UnreachableError):
+        client.status()
 
 
 def test_events_that_are_refused_say_why() -> None:

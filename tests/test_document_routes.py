@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,9 @@ from fastapi.testclient import TestClient
 from indexer.collection import Collection
 from indexer.encoder import Encoder
 from indexer.sync import Sync
+from service import facet_routes, uploads
+from service.events import Progress
+from service.uploads import MOST_REFUSED
 from tests.files import Print, docx, paragraph, pdf
 from tests.test_http import ask, problem, started
 
@@ -112,6 +118,30 @@ def test_status_tells_when_the_index_was_changed_last(client: TestClient) -> Non
     witness = next(Path(client.get("/v1/status").json()["index"]).glob("catalog.sqlite-latest"))
     os.utime(witness, (0, 1_600_000_000))
     assert client.get("/v1/status").json()["last_commit"] == "2020-09-13T12:26:40Z"
+
+
+def test_counting_every_document_keeps_nobody_else_waiting(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counts of one collection, each of other fields, by more who ask than there are threads."""
+    going, counts = threading.Event(), []
+
+    def slow(*_: object) -> tuple[()]:
+        counts.append(1)
+        assert going.wait(30)
+        return ()
+
+    monkeypatch.setattr(facet_routes, "counted", slow)
+    with ThreadPoolExecutor(60) as threads:
+        waiting = [threads.submit(client.get, "/v1/facets", params={"field": f"f{number}"}) for number in range(60)]
+        try:
+            until = time.monotonic() + 9  # then they give up
+            while client.app.state.service.scanning.admitted < 60 and time.monotonic() < until:  # type: ignore[attr-defined]
+                time.sleep(0.02)
+            assert client.get("/v1/documents/log.pdf").status_code == 200
+            assert ask(client, question="Where was fog?")["results"]
+            assert len(counts) == 1
+        finally:
+            going.set()
+        assert {one.result().status_code for one in waiting} <= {200, 503}
 
 
 # --- originals ----------------------------------------------------------------------------------------------------
@@ -230,6 +260,14 @@ def test_when_nothing_can_be_stored_the_answer_is_422_with_every_reason(client: 
     assert listing(client)["generation"] == before
 
 
+def test_an_upload_at_which_the_server_fails_is_told_to_have_ended(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Progress] = []
+    monkeypatch.setattr(client.app.state.service.events, "progress", told.append)  # type: ignore[attr-defined]
+    monkeypatch.setattr(uploads, "read_documents", lambda *_, **__: 1 / 0)
+    assert send(client, ("a.txt", b"A.")).status_code == 500
+    assert (told[-1].state, told[-1].detail) == ("failed", "the server failed; its log says why")
+
+
 def test_a_file_of_the_same_name_replaces_and_the_same_file_changes_nothing(client: TestClient) -> None:
     states = [
         send(client, ("net.txt", text)).json()["documents"][0]["state"]
@@ -271,6 +309,21 @@ def test_records_that_fail_are_told_and_the_rest_is_stored(client: TestClient) -
     assert [one["record"] for one in body["failed"]] == ["record 2", "record 3", "record 4", "record 5"]
     assert "is no date" in body["failed"][3]["reason"]
     client.delete("/v1/documents/a").raise_for_status()
+
+
+def test_of_very_many_that_fail_the_first_are_told_and_how_many_more(client: TestClient) -> None:
+    lines = b'{"id": "only", "text": "Cod."}\n' + b"0\n" * (MOST_REFUSED + 5)
+    sent = [
+        send(client, ("rows.jsonl", lines)),
+        client.post("/v1/documents", json=[{"id": "only", "text": "Cod."}, *[0] * 1005]),
+    ]
+    for response in sent:
+        body = response.json()
+        assert [one["id"] for one in body["documents"]] == ["only"]
+        assert len(body["failed"]) == MOST_REFUSED + 1
+        assert body["failed"][-2]["record"] != ""
+        assert body["failed"][-1]["reason"].startswith("5 more could not be read")
+    client.delete("/v1/documents/only").raise_for_status()
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,16 @@ def test_the_better_index_is_named_only_where_chance_does_not_explain_it() -> No
     assert "no question has an answer" in decide(side("old", []), side("new", [])).says
 
 
+def test_a_question_neither_steers_the_terminal_nor_is_taken_for_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = OwnQuestion("Where is the :key: of [/red]?\x1b[2J", answers=(Unit(document="a\x1b]8;;x"),))
+    own._show([Side("in[/x]dex", "m", 1, [Outcome(asked)])], ["\x9bleft"], None, 5)
+    said = capsys.readouterr().out
+    assert "Where is the :key: of [/red]?␛[2J" in said
+    assert "in[/x]dex" in said
+    assert [char for char in said if not char.isprintable() and char != "\n"] == []
+    assert "━" not in said  # nothing is drawn where the output is no terminal
+
+
 def test_opposite_verdicts_are_told_with_the_decision() -> None:
     says = decide(side("old", [0.2] * 8), side("new", [0.9] * 8, "nothing")).says
     assert "Of 8 questions, the verdict of old is the opposite of the truth for 0, that of new for 8." in says

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,8 @@ from eval.answers import read_answers
 from eval.corpus import check, text_lengths
 from eval.sets import read_set
 from indexer import Judgements, JudgementsError, PassagesError, judgementfile
+from indexer.judgementfile import JUDGEMENTS_FILE
+from service.admission import DEFAULT_LIMITS
 from service.cli import app
 from service.door import Door
 from tests.test_access import SITE, Guarded, client_of
@@ -85,6 +91,13 @@ def test_pages_are_the_latest_first_and_one_or_all_can_be_deleted(client: TestCl
     assert client.get("/v1/feedback").json()["total"] == 0
 
 
+def test_an_address_without_an_id_forgets_nothing(client: TestClient) -> None:
+    """Least of all by a redirection to where all are forgotten, which many clients follow."""
+    say(client)
+    assert "there is no judgement ''" in problem(client.delete("/v1/feedback/", follow_redirects=True), 404)
+    assert client.get("/v1/feedback").json()["total"] == 1
+
+
 @pytest.mark.parametrize(
     ("change", "status", "says"),
     [
@@ -97,6 +110,7 @@ def test_pages_are_the_latest_first_and_one_or_all_can_be_deleted(client: TestCl
         ({"question": "\ud800"}, 422, "surrogate"),
         ({"filter": {"a": {"between": 1}}}, 422, "between"),
         ({"filter": {"a": "x" * 5000}}, 422, "longer than 4000"),
+        ({"filter": {"a": float("nan")}}, 422, "not JSON compliant"),
         ({"stars": 5}, 422, "stars"),
     ],
 )
@@ -118,8 +132,24 @@ def test_a_full_store_says_how_to_make_room(client: TestClient, monkeypatch: pyt
     assert client.get("/v1/feedback").json()["total"] == 1
 
 
+def test_judgements_that_wait_for_the_file_keep_no_question_waiting(client: TestClient, index: Path) -> None:
+    """As many as there are threads for questions, while another process writes the file."""
+    say(client)
+    with ThreadPoolExecutor(2 * DEFAULT_LIMITS.threads) as threads, closing(sqlite3.connect(index / JUDGEMENTS_FILE)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waiting = [threads.submit(client.post, "/v1/feedback", json=NOTHING) for _ in range(DEFAULT_LIMITS.threads)]
+        waiting += [threads.submit(client.delete, "/v1/feedback/none") for _ in range(DEFAULT_LIMITS.threads)]
+        until = time.monotonic() + 9  # then the first gives up
+        while client.app.state.service.judging.admitted < len(waiting) and time.monotonic() < until:  # type: ignore[attr-defined]
+            time.sleep(0.02)
+        assert ask(client)["results"][0]["text"] == SAUDI
+        assert not any(one.done() for one in waiting)
+        other.rollback()
+        assert {one.result().status_code for one in waiting} == {200, 404}
+
+
 def test_a_damaged_store_is_told_and_searching_goes_on(client: TestClient, index: Path) -> None:
-    (index / judgementfile.JUDGEMENTS_FILE).write_bytes(b"nonsense" * 1000)
+    (index / JUDGEMENTS_FILE).write_bytes(b"nonsense" * 1000)
     assert "searching needs none of it" in problem(client.get("/v1/feedback"), 503)
     assert ask(client)["results"][0]["text"] == SAUDI
 
@@ -193,6 +223,25 @@ def test_what_was_judged_is_listed_and_deleted_by_command(two: list[Any]) -> Non
     assert "no question was judged yet" in run("list")
 
 
+def test_a_question_cannot_steer_the_terminal_of_who_lists_it(
+    client: TestClient, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PASSAGES_INDEX", str(index))
+    client.post("/v1/feedback", json=NOTHING | {"question": "Who\x1b]0;won\x07\nthe \x9bcup?"}).raise_for_status()
+    (first, second) = run("list").splitlines()
+    assert first.endswith("Who␛]0;won␇ the \ufffdcup?")
+    assert second == "    nothing answers"
+
+
+@pytest.mark.parametrize("text", [r'"half \ud800"', "[" * 100_000])
+def test_what_could_never_be_sent_is_not_imported(two: list[Any], client: TestClient, tmp_path: Path, text: str) -> None:
+    file = tmp_path / "odd.jsonl"
+    file.write_text(json.dumps(two[1]).replace(json.dumps(NOTHING["question"]), text), encoding="utf-8")
+    with pytest.raises(JudgementsError, match="nothing was added"):
+        run("import", file)
+    assert client.get("/v1/feedback").json()["total"] == 2
+
+
 def test_an_export_is_a_judged_set_that_the_evaluation_reads(two: list[Any], tmp_path: Path) -> None:
     folder = tmp_path / "judged"
     assert run("export", folder) == f"{folder}: 2 questions, 1 judged passages\n"
@@ -214,7 +263,8 @@ def test_what_was_exported_is_imported_whole(client: TestClient, two: list[Any],
     file.write_bytes(client.get("/v1/feedback").content)  # what the page's export gives
     for source in (folder, folder / "judgements.jsonl", file):
         run("delete", "--all")
-        assert run("import", source) == "2 read, 2 of them added\n"
+        assert run("import", source) == "2 read, 2 of them new\n"
+        assert run("import", source) == "2 read, 0 of them new\n"
         assert client.get("/v1/feedback").json()["judgements"] == two[::-1]
 
     half = tmp_path / "half.jsonl"

@@ -26,11 +26,14 @@ ADDRESS = "http://127.0.0.1:8080"  # another name would be refused
 QUESTION = "Who will host the next ministerial meeting?"
 SAUDI = "The Coalition welcomes Saudi Arabia’s announcement to host the next Ministerial Meeting of the Global Coalition."
 
+START_SECONDS = 150  # a busy machine
+
 
 def started(index: Path, model: str = DEFAULT_MODEL, limits: Limits = DEFAULT_LIMITS) -> Iterator[TestClient]:
     with TestClient(create_app(index, model, limits), ADDRESS, raise_server_exceptions=False) as client:
-        until = time.monotonic() + 60
-        while client.get("/v1/status").json()["state"] == "starting" and time.monotonic() < until:
+        until = time.monotonic() + START_SECONDS
+        while client.get("/v1/status").json()["state"] == "starting":
+            assert time.monotonic() < until, f"the server was not ready within {START_SECONDS} s"
             time.sleep(0.05)
         yield client
 

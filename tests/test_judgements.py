@@ -184,7 +184,7 @@ def test_a_file_that_is_no_store_is_told_with_what_to_do_and_can_be_deleted(stor
     assert check_judgements(store.file.parent).severity == "error"
     assert store.delete_all() == 0
     store.say(ANSWERS)
-    assert check_judgements(store.file.parent)[1:3] == ("ok", "1 judged questions can be read")
+    assert check_judgements(store.file.parent)[1:3] == ("ok", "judged questions that can be read: 1")
     assert verdicts(store) == ["answers"]
 
 

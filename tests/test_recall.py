@@ -65,8 +65,8 @@ def test_questions_are_repeated_exactly_and_what_was_missed_is_counted(forgetful
     finally:
         live.stop()
     assert (found.at_10, found.questions) == (0.9, 20)
-    assert found.low == pytest.approx(0.8507, abs=1e-3)  # of 180 in 200, by another implementation of Wilson's interval
-    assert found.high == pytest.approx(0.9342, abs=1e-3)
+    assert found.low == pytest.approx(0.6990, abs=1e-3)  # of 18 in 20 (questions, not neighbours), by scipy
+    assert found.high == pytest.approx(0.9721, abs=1e-3)
 
 
 def test_nothing_is_repeated_while_somebody_waits(forgetful: Collection) -> None:

@@ -11,16 +11,20 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from indexer.collection import Collection
 from indexer.encoder import Encoder
+from indexer.extraction import Extractor
 from indexer.folders import SyncError
+from indexer.formats import Content
+from indexer.inputs import AgainError
 from indexer.lock import LockedError, WriterLock
 from indexer.models import ModelError
 from indexer.sync import Sync
-from indexer.synced import Change
+from indexer.synced import Change, Failure
 from indexer.watch import Event, Trouble, Watch
 from tests.servers import PASSAGES, environment
 
@@ -243,6 +247,39 @@ def test_a_folder_below_another_that_is_away_loses_nothing(collection: Collectio
         assert texts(collection.folder).keys() == {"fruit.txt", "disk/sea.txt"}
     assert [type(one) for one in told[2:]] == [Trouble, Trouble]
     assert Sync(collection).run([root]).deleted == 1  # by who means it
+
+
+def test_a_file_that_takes_too_long_is_not_tried_again_with_every_change_of_another(
+    collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, told, read = tmp_path / "papers", list[Event](), Extractor.content
+    tried: list[str] = []
+
+    def content(self: Extractor, suffix: str, file: BinaryIO) -> Content:
+        tried.append(suffix)
+        if suffix == ".md":
+            raise AgainError("took more than 60 s to be read")
+        return read(self, suffix, file)
+
+    monkeypatch.setattr(Extractor, "content", content)
+    root.mkdir()
+    (root / "slow.md").write_text("For ever.")
+    watch = Watch(collection, [root], told.append)
+    for number in range(3):
+        (root / f"fruit{number}.txt").write_text(f"Banana {number} is yellow.")
+        watch._due.add(root)
+        assert watch.sync() is not None
+    assert (tried.count(".md"), tried.count(".txt")) == (1, 3)
+    assert [one.path for one in told if isinstance(one, Failure)] == [str(root / "slow.md")]
+
+    (root / "slow.md").write_text("For ever, and longer.")
+    watch._due.add(root)
+    assert watch.sync() is not None
+    assert tried.count(".md") == 2
+    watch._due.add(root)
+    watch._retry_at = 0.0  # ten minutes later
+    assert watch.sync() is not None
+    assert tried.count(".md") == 3
 
 
 @pytest.mark.parametrize("name", ["missing", "file.txt"])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import aclosing
 from functools import cache, wraps
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
@@ -25,6 +26,7 @@ Made = TypeVar("Made")
 P = ParamSpec("P")
 DEFAULT_URL = "http://127.0.0.1:8080"
 _EVENTS = "/v1/events"
+_AGAIN_S = 1.0  # before a stream of events that has ended, as each does after minutes, is begun anew
 
 
 def _waiting(build: Callable[P, Call[Made]]) -> Callable[Concatenate[Client, P], Made]:
@@ -103,7 +105,12 @@ class Client:
         self.run(readiness(timeout_s))
 
     def events(self) -> Iterator[Event]:
-        """What happens in the index, as it happens; without an end."""
+        """What happens in the index, as it happens; without an end: a stream that the server ends is begun anew."""
+        while True:
+            yield from self._stream()
+            time.sleep(_AGAIN_S)
+
+    def _stream(self) -> Iterator[Event]:
         try:
             with self._http.sse(_EVENTS, timeout=_endless(self._http.timeout)) as source:
                 if source.response.is_error:
@@ -111,7 +118,7 @@ class Client:
                     checked(_reply(source.response))
                 for event in source:
                     yield _event(event)
-        except httpx2.TransportError as error:
+        except httpx2.RequestError as error:
             raise _unreachable(self.url, error) from error
 
     def run(self, steps: Exchange[Made]) -> Made:
@@ -130,7 +137,7 @@ class Client:
             return None
         try:
             return _reply(self._http.request(**_request(step)))
-        except httpx2.TransportError as error:
+        except httpx2.RequestError as error:
             return _unreachable(self.url, error)
 
     def close(self) -> None:
@@ -185,7 +192,14 @@ class AsyncClient:
         await self.run(readiness(timeout_s))
 
     async def events(self) -> AsyncIterator[Event]:
-        """What happens in the index, as it happens; without an end."""
+        """What happens in the index, as it happens; without an end: a stream that the server ends is begun anew."""
+        while True:
+            async with aclosing(self._stream()) as events:
+                async for event in events:
+                    yield event
+            await anyio.sleep(_AGAIN_S)
+
+    async def _stream(self) -> AsyncGenerator[Event, None]:
         try:
             async with self._http.sse(_EVENTS, timeout=_endless(self._http.timeout)) as source:
                 if source.response.is_error:
@@ -193,7 +207,7 @@ class AsyncClient:
                     checked(_reply(source.response))
                 async for event in source:
                     yield _event(event)
-        except httpx2.TransportError as error:
+        except httpx2.RequestError as error:
             raise _unreachable(self.url, error) from error
 
     async def run(self, steps: Exchange[Made]) -> Made:
@@ -212,7 +226,7 @@ class AsyncClient:
             return None
         try:
             return _reply(await self._http.request(**_request(step)))
-        except httpx2.TransportError as error:
+        except httpx2.RequestError as error:
             return _unreachable(self.url, error)
 
     async def aclose(self) -> None:
@@ -268,13 +282,16 @@ def _reply(response: httpx2.Response) -> Reply:
 
 
 def _event(event: httpx2.ServerSentEvent) -> Event:
-    data = event.json()
+    try:
+        data = event.json()
+    except ValueError:
+        data = None
     if not isinstance(data, dict):
         raise UnexpectedAnswerError(f"the event {event.event!r} holds no JSON object: is it a Passages server?")
     return Event(name=event.event, data=data)
 
 
-def _unreachable(url: str, error: httpx2.TransportError) -> UnreachableError:
+def _unreachable(url: str, error: httpx2.RequestError) -> UnreachableError:
     if isinstance(error, httpx2.TimeoutException):
         return UnreachableError(f"{url} did not answer in time: ask again, or give the client a longer timeout_s", False)
     return UnreachableError(f"{url} cannot be reached ({error}): is `passages serve` running there?", True)

@@ -70,8 +70,8 @@ def readiness(timeout_s: float) -> Exchange[None]:
 
 
 def checked(reply: Reply) -> None:
-    """Raises the :class:`ProblemError` that the reply is, if it is one."""
-    if reply.status >= HTTPStatus.BAD_REQUEST:
+    """Raises the :class:`ProblemError` that the reply is, if it is one. Being sent elsewhere is one: nothing was done here."""
+    if reply.status >= HTTPStatus.MULTIPLE_CHOICES:
         _refuse(reply)
 
 
@@ -106,6 +106,8 @@ def _refuse(reply: Reply) -> NoReturn:
         detail = str(told["detail"])
     except (ValueError, TypeError, KeyError):  # not ours: a proxy in between has its own words
         detail = f"status {reply.status}, without a reason: is something else in front of the server?"
+        if (elsewhere := reply.headers.get("location")) is not None:
+            detail = f"it is sent on to {elsewhere}: give the client the address of the server itself"
     raise problem(reply.status, detail, _retry_after_s(reply))
 
 

@@ -3,12 +3,18 @@
 import { gainSession } from "./key.js";
 
 const WAIT_SECONDS = 60; // a service that is still starting after a minute needs a person
+const TRIES = 3;
+const LONGEST_PAUSE = 10; // seconds; who is to come back later than that is told so
 
-/** What went wrong, in words that say what to do next. `status` is HTTP's, 0 when there was no answer. */
+/**
+ * What went wrong, in words that say what to do next. `status` is HTTP's, 0 when there was no answer; `pause` is after how many
+ * seconds the server wants to be asked again, null for what does not pass by itself.
+ */
 export class Problem extends Error {
-  constructor(detail, status) {
+  constructor(detail, status, pause = null) {
     super(detail);
     this.status = status;
+    this.pause = pause;
   }
 }
 
@@ -30,15 +36,18 @@ export function getSimilar(id, limit) {
   return call(`/v1/passages/${encodeURIComponent(id)}/similar?limit=${limit}`);
 }
 
-/** What `request` gives; if the service is still starting, `waiting` is told why and the request is made again. */
+/** What `request` gives; while the service starts or is busy, `waiting` is told why and the request is made again. */
 export async function whenReady(request, waiting, signal) {
-  try {
-    return await request();
-  } catch (problem) {
-    if (problem.status !== 503) throw problem;
-    waiting(problem.message);
-    await whenStarted(signal);
-    return request();
+  for (let tried = 1; ; tried++) {
+    try {
+      return await request();
+    } catch (problem) {
+      const passes = (problem.pause ?? Infinity) <= LONGEST_PAUSE;
+      if (signal?.aborted || !passes || tried === TRIES) throw problem;
+      waiting(problem.message);
+      await paused(problem.pause);
+      await whenStarted(signal);
+    }
   }
 }
 
@@ -51,8 +60,12 @@ export async function whenStarted(signal, starting = () => {}) {
     const status = await call("/v1/status", { signal });
     if (status.state !== "starting" || second >= WAIT_SECONDS) return status;
     starting();
-    await new Promise((resolve) => setTimeout(resolve, 1000));
+    await paused(1);
   }
+}
+
+function paused(seconds) {
+  return new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 }
 
 /** What the server answers, parsed; null where it answers without a body. Throws `Problem`. */
@@ -63,7 +76,9 @@ export async function call(path, options, isSecond = false) {
   if (response.status === 204) return null;
   const body = await response.json().catch(() => null);
   if (response.ok && body !== null) return body;
-  throw new Problem(body?.detail ?? `the server answered ${response.status}; its log may say why`, response.status);
+  const pause = response.headers.get("Retry-After");
+  const detail = body?.detail ?? `the server answered ${response.status}; its log may say why`;
+  throw new Problem(detail, response.status, pause && Number(pause));
 }
 
 function unreachable(error) {

@@ -92,13 +92,13 @@ class CollectionPage extends HTMLElement {
     said.textContent = words;
   }
 
-  #holds(words) {
+  #holds(words, isProblem = false) {
     this.querySelector(".holdings").textContent = words;
+    this.querySelector(".holdings").classList.toggle("problem", isProblem);
   }
 
   #fail({ message }) {
-    this.#holds(`The collection cannot be shown: ${message}`);
-    this.querySelector(".holdings").classList.add("problem");
+    this.#holds(`The collection cannot be shown: ${message}`, true);
   }
 }
 

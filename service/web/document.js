@@ -2,14 +2,16 @@
 
 import { ask, getDocument, getPassage, whenReady } from "./api.js";
 import { originalAddress } from "./documents.js";
-import { OPENED, dateOf, element, isPlainKey, nameOf, webLink } from "./dom.js";
+import { dateOf, element, isPlainKey, nameOf, webLink } from "./dom.js";
 import { markOnly, partsOf } from "./fulltext.js";
 import { offerToForget } from "./key.js";
+import { noteArrival } from "./opened.js";
 import { showOutline } from "./outline.js";
-import { pageOf } from "./text.js";
+import { pageOf, unitsIn } from "./text.js";
 
 const MOVED = "This passage has changed since it was found. What now stands in its place is marked.";
 const DELETED = (id) => `“${id}” is not in this collection: it was deleted, or has another name now. Ask again to see what is.`;
+const NAMELESS = "This address names no document. Ask a question, or look through the collection.";
 const GONE = "This passage has changed since it was found, and nothing stands in its place.";
 const MOST = 100; // the contract's most results at once
 const UNITS = ["bytes", "kB", "MB", "GB"];
@@ -38,17 +40,21 @@ class DocumentPage extends HTMLElement {
     this.#say("Opening…");
     try {
       const { whole, range, note } = await whenReady(() => load(asked), (why) => this.#say(`Waiting: ${why}`));
-      this.#show(whole, range, await answering(asked.get("q"), whole));
+      const answers = await answering(asked.get("q"), whole);
+      const best = asked.has("passage") ? null : (answers.find((one) => one.answers) ?? null); // opened for its text, not at a place
+      this.#show(whole, answers, range ?? best);
       this.#say(note);
     } catch (problem) {
       // The service's own words for what is absent are for programs.
-      this.#say(problem.status === 404 ? DELETED(asked.get("id") ?? "") : `Not opened: ${problem.message}`);
+      const absence = asked.get("id") ? DELETED(asked.get("id")) : NAMELESS;
+      this.#say(problem.status === 404 ? absence : `Not opened: ${problem.message}`);
       this.querySelector(".status").classList.add("problem");
       this.querySelector(".back").focus();
     }
   }
 
-  #show(whole, range, answers) {
+  /** `range` is the passage that is shown first; null is none. */
+  #show(whole, answers, range) {
     this.#whole = whole;
     this.#found = withRange(answers, range);
     document.title = `${nameOf(whole)} – Passages`;
@@ -56,7 +62,7 @@ class DocumentPage extends HTMLElement {
     const text = this.querySelector(".text");
     text.replaceChildren(...partsOf(whole, this.#found));
     showOutline(this.querySelector(".outline"), text);
-    this.querySelector(".steps").hidden = this.#found.length < 2;
+    this.querySelector(".steps").hidden = this.#found.length < (range ? 2 : 1);
     this.querySelector("article").hidden = false;
     this.#goTo(range ? this.#found.findIndex(({ start }) => start === range.start) : -1);
   }
@@ -75,7 +81,7 @@ class DocumentPage extends HTMLElement {
 
   #step(by) {
     const count = this.#found.length;
-    if (count < 2) return;
+    if (count === 0) return;
     this.#goTo(this.#at < 0 ? (by < 0 ? count - 1 : 0) : (this.#at + by + count) % count);
     const { id, start, end } = this.#found[this.#at];
     const address = new URLSearchParams(location.search);
@@ -107,16 +113,11 @@ class DocumentPage extends HTMLElement {
 
   /** Goes back in the history where that leads to the results, so that they are found as they were left. */
   #return(event) {
-    if (!history.state?.fromResults) return;
+    const isElsewhere = event.ctrlKey || event.metaKey || event.shiftKey; // these open it beside this page
+    if (isElsewhere || !history.state?.fromResults) return;
     event.preventDefault();
     history.back();
   }
-}
-
-/** Keeps with this entry of the history whether the one before it is the results; a reload keeps that too. */
-function noteArrival() {
-  if (sessionStorage.getItem(OPENED) === location.href) history.replaceState({ fromResults: true }, "");
-  sessionStorage.removeItem(OPENED);
 }
 
 /** The document and the range of code points to mark, by the passage's id; by the offsets if the passage was edited. */
@@ -125,7 +126,7 @@ async function load(asked) {
   const whole = await getDocument(passage?.document.id ?? asked.get("id") ?? "");
   if (passage) return { whole, range: passage, note: "" };
   const range = { start: Number(asked.get("start") ?? 0), end: Number(asked.get("end") ?? 0) };
-  const isThere = range.start >= 0 && range.start < Math.min(range.end, whole.text.length);
+  const isThere = range.start >= 0 && range.start < range.end && unitsIn(whole.text)(range.start) < whole.text.length;
   if (!asked.has("passage")) return { whole, range: isThere ? range : null, note: "" };
   return { whole, range: isThere ? range : null, note: isThere ? MOVED : GONE };
 }

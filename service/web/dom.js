@@ -1,8 +1,5 @@
 /** Elements, made of text nodes only: nothing from a document is ever parsed as HTML. */
 
-/** Where the search page leaves the address of the document that it opens: the browser keeps the referrer to itself. */
-export const OPENED = "opened";
-
 /** An element with properties; children are nodes or strings, null and false are left out. */
 export function element(tag, properties, ...children) {
   const made = Object.assign(document.createElement(tag), properties);

@@ -28,6 +28,9 @@ class SearchFacets extends HTMLElement {
   connectedCallback() {
     this.addEventListener("keydown", (event) => this.#key(event));
     this.addEventListener("toggle", (event) => this.#opened(event), true); // it does not bubble
+    this.addEventListener("focusout", ({ relatedTarget: next }) => {
+      if (next && !next.closest(".menu[open]")) this.#close(); // else it would lie over what has the focus now
+    });
     addEventListener("pointerdown", (event) => {
       if (!event.target.closest?.("search-facets details")) this.#close();
     });

@@ -65,8 +65,8 @@ function madeOf(text, block, layers) {
 function* cut(text, blocks) {
   for (let { start, end, level } of blocks) {
     while (end - start > LONGEST_BLOCK) {
-      const space = text.lastIndexOf(" ", start + LONGEST_BLOCK);
-      let border = space > start ? space + 1 : start + LONGEST_BLOCK;
+      const space = text.slice(start, start + LONGEST_BLOCK).lastIndexOf(" "); // not of all that is before: it can be millions
+      let border = start + (space > 0 ? space + 1 : LONGEST_BLOCK);
       if (/[\ud800-\udbff]/.test(text[border - 1])) border -= 1; // between the halves of no character
       yield { start, end: border, level };
       start = border;

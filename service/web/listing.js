@@ -70,7 +70,7 @@ class DocumentList extends HTMLElement {
       }
       if (asked === this.#asked) this.#show(documents, page);
     } catch (problem) {
-      this.#say(`Not listed: ${problem.message}`);
+      if (asked === this.#asked) this.#say(`Not listed: ${problem.message}`);
     }
   }
 

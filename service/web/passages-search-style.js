@@ -57,6 +57,11 @@ a:hover, a:focus { text-decoration: underline; }
 .passage { margin: .25em 0 .4em; line-height: 1.6; white-space: pre-line; overflow-wrap: anywhere; }
 mark { padding: .06em 0; background: var(--_evidence); color: inherit; }
 b { font-weight: 600; color: var(--_match); }
+/* What does not answer is not dressed up as if it did. */
+[part~="weak"] mark { background: color-mix(in oklab, var(--_evidence) 45%, var(--_paper)); }
+[part~="nothing"] .title { font-weight: 500; }
+[part~="nothing"] mark { background: none; text-decoration: underline dotted var(--_quiet) .06em; text-underline-offset: .25em; }
+[part~="nothing"] b { color: inherit; }
 .source { display: flex; flex-wrap: wrap; gap: 0 1.25em; color: var(--_quiet); font-size: .8125em; }
 
 @container (max-width: 16rem) { .ask { flex-wrap: wrap; } button { flex: 1; } }

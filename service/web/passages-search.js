@@ -20,7 +20,7 @@ const WORDS = {
   "text-results": "Passages found",
   "text-answered": "Answered",
   "text-weak": "Perhaps",
-  "text-nothing": "Nothing here answers that; the closest passages are",
+  "text-nothing": "Nothing here answers that; the closest passages are:",
   "text-found": "{count} found",
   "text-none": "Nothing was found.",
   "text-searching": "Searching…",
@@ -40,6 +40,7 @@ class PassagesSearch extends HTMLElement {
     if (!this.#parts) this.#build();
     this.#name();
     if (this.getAttribute("question")) this.search(this.getAttribute("question"));
+    else if (this.#isBusy) this.search(this.#asked); // it was moved, which ended its request
   }
 
   disconnectedCallback() {
@@ -59,6 +60,7 @@ class PassagesSearch extends HTMLElement {
     this.#running = new AbortController();
     const { signal } = this.#running;
     this.#asked = input.value = question.trim();
+    root.removeAttribute("aria-busy");
     if (!this.#asked) return this.#show("", "", []);
     root.setAttribute("aria-busy", "true");
     if (!list.childElementCount) this.#say("", this.#words("text-searching"));
@@ -152,8 +154,17 @@ class PassagesSearch extends HTMLElement {
     this.#show(known ? this.#words(`text-${verdict}`) : "", items.length ? count : this.#words("text-none"), items);
   }
 
+  get #isBusy() {
+    return this.#parts.root.hasAttribute("aria-busy");
+  }
+
+  /** The page's language, for numbers; undefined where it says what is none, such as "de_DE". */
   get #language() {
-    return this.closest("[lang]")?.lang || undefined;
+    try {
+      return Intl.getCanonicalLocales(this.closest("[lang]")?.lang)[0];
+    } catch {
+      return undefined;
+    }
   }
 
   #show(verdict, said, items, isProblem = false) {
@@ -171,13 +182,13 @@ class PassagesSearch extends HTMLElement {
   }
 
   #item(result) {
-    const { document: source, heading, page } = result;
+    const { document: source, heading, page, verdict } = result;
     const facts = [
       source.date && dateOf(source.date),
       page && element("span", {}, this.#words("text-page", { page })),
     ].filter(Boolean);
     return withPart(
-      "result",
+      `result ${verdict}`, // how much of it may be made: see the style
       element(
         "li",
         {},
@@ -220,11 +231,11 @@ class PassagesSearch extends HTMLElement {
   }
 }
 
-function passageOf({ text, start, evidence, matches }) {
+function passageOf({ text, start, evidence, matches, verdict }) {
   const units = unitsIn(text);
   const within = (range) => ({ start: units(range.start - start), end: units(range.end - start) });
   return marked(text, { start: 0, end: text.length }, [
-    { ranges: evidence ? [within(evidence)] : [], wrap: () => withPart("evidence", element("mark", {})) },
+    { ranges: evidence ? [within(evidence)] : [], wrap: () => withPart(`evidence ${verdict}`, element("mark", {})) },
     { ranges: matches.map(within), wrap: () => withPart("match", element("b", {})) },
   ]);
 }

@@ -1,11 +1,13 @@
 /** The search page: a question, its filters, its passages, and the address that says all of it. */
 
+import { announce } from "./announce.js";
 import { ask, whenReady, whenStarted } from "./api.js";
 import { copy } from "./citation.js";
-import { OPENED, element, isPlainKey } from "./dom.js";
+import { element, isPlainKey } from "./dom.js";
 import "./facets.js";
 import { Filters } from "./filters.js";
 import { offerToForget } from "./key.js";
+import { noteOpening } from "./opened.js";
 import { remember } from "./questions.js";
 import "./result.js";
 import { isEnough, whenPaused } from "./typing.js";
@@ -15,7 +17,7 @@ const REACH = 1000; // the contract's bound of offset and limit together
 const VERDICTS = {
   answered: "Answered",
   weak: "Perhaps",
-  nothing: "Nothing in this collection answers that; the closest passages are",
+  nothing: "Nothing in this collection answers that; the closest passages are:",
   uncalibrated: "", // the scores of this model claim nothing
 };
 const DEMANDS = /["“„]|(?:^|\s)-\S|before:|after:/; // what a passage must have, or must not
@@ -118,8 +120,10 @@ class SearchPage extends HTMLElement {
   async #more() {
     const before = this.#results.size;
     await this.#search(before, PAGE);
+    const more = this.querySelector(".more");
+    if (![more, document.body].includes(document.activeElement)) return; // the reader does something else by now
     const next = [...this.#results.values()][before];
-    (next?.link ?? this.#box).focus(); // the button that had the focus may be gone
+    (next?.link ?? (more.hidden ? this.#box : more)).focus(); // the button that had the focus may be gone
   }
 
   async #search(offset, wanted) {
@@ -128,13 +132,13 @@ class SearchPage extends HTMLElement {
     const limit = Math.min(wanted + 1, REACH - offset); // one more than is shown tells whether there are more
     if (this.#results.size === 0) this.#say("Searching…");
     await this.#guarded(signal, async () => {
-      const waiting = (why) => this.#say(`Waiting: ${why}`);
+      const waiting = (why) => (offset ? announce(`Waiting: ${why}`) : this.#say(`Waiting: ${why}`));
       const request = { offset, limit, filter, facets: offset === 0 };
       const answer = await whenReady(() => ask(question, request, signal), waiting, signal);
       if (signal.aborted) return;
       if (offset === 0) this.#begin(answer);
       this.#show(answer, wanted, filter);
-    });
+    }, offset > 0);
   }
 
   #begin({ facets, results }) {
@@ -171,12 +175,14 @@ class SearchPage extends HTMLElement {
     return this.#running;
   }
 
-  async #guarded(signal, work) {
+  /** Does work that can fail; what is shown stays if it was only for `more`. */
+  async #guarded(signal, work, more = false) {
     this.setAttribute("aria-busy", "true");
     try {
       await work();
     } catch (problem) {
       if (signal.aborted) return;
+      if (more) return announce(`No more passages: ${problem.message}`);
       this.#clear();
       this.#say(`Not answered: ${problem.message}`, "uncalibrated", true);
     } finally {
@@ -214,7 +220,7 @@ class SearchPage extends HTMLElement {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return; // these open it beside this page
     const [opened] = [...this.#results].find(([, item]) => item === result);
     history.replaceState({ shown: this.#results.size, opened }, "");
-    sessionStorage.setItem(OPENED, result.link.href);
+    noteOpening(result.link.href);
   }
 
   #key(event) {

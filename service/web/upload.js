@@ -120,6 +120,7 @@ class DocumentUpload extends HTMLElement {
     const bar = this.querySelector("progress");
     bar.value = this.#total ? (this.#done + this.#within) / this.#total : 1;
     bar.classList.toggle("over", !this.#waiting.length);
+    bar.classList.toggle("reading", this.#waiting.length > 0 && this.#within === 0); // how far that is, nobody knows
     const [group] = this.#waiting;
     const left = this.#waiting.length > 1 ? `, then ${this.#waiting.length - 1} more` : "";
     this.querySelector(".doing").textContent = group ? `Adding ${group[0].name}${left}` : told(this.#tally);

@@ -18,7 +18,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
-START_SECONDS = 60
+START_SECONDS = 150
 MISSING = "the pages were NOT tested, there is no Chromium here; run: sudo apt-get install chromium"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal
 from urllib.parse import quote
 
+import httpx
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page, expect
@@ -39,6 +40,7 @@ def documents(server: str) -> Iterator[None]:
             tool=["axe", "saw"][number % 2],
         )
     yield
+    httpx.delete(f"{server}/v1/feedback").raise_for_status()
     for name in NAMES:
         delete(server, name)
 
@@ -122,6 +124,31 @@ def collection(page: Page) -> None:
     expect(page.get_by_text("has no text layer")).to_be_visible()
 
 
+def judged(page: Page) -> None:
+    feedback(page)
+    page.request.post("/v1/feedback", data={"question": "Who won?", "passage": None, "verdict": "nothing"})
+    page.goto("/collection")
+    expect(page.locator("judged-questions li")).to_have_count(2)
+
+
+def feedback(page: Page) -> None:
+    """Pressed, and what is said then."""
+    page.request.delete("/v1/feedback")  # of another view
+    answered(page)
+    button = page.get_by_role("button", name="This answers it").first
+    button.click()
+    expect(button).to_have_attribute("aria-pressed", "true")
+
+
+def demo(page: Page) -> None:
+    page.goto("/web/demo.html")
+    for place, question in enumerate((QUESTION, "What is the price of a litre of milk in Japan?")):
+        box = page.locator("passages-search").nth(place)
+        box.locator("input").fill(question)
+        page.keyboard.press("Enter")
+        expect(box.locator("mark").first).to_be_visible()
+
+
 def deleting(page: Page) -> None:
     page.goto("/collection")
     page.get_by_role("button", name="Delete Axe").first.click()
@@ -142,6 +169,9 @@ VIEWS: dict[str, Callable[[Page], None]] = {
     "outline": outline,
     "collection": collection,
     "deleting": deleting,
+    "feedback": feedback,
+    "judged": judged,
+    "demo": demo,
 }
 
 

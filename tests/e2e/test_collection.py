@@ -155,9 +155,12 @@ def test_the_bar_follows_what_the_server_tells_of_this_upload(opened: Page) -> N
     def held(route: Route) -> None:
         job = route.request.url.partition("job=")[2]
         share = "document.querySelector('document-upload').progressed"
+        bar = opened.get_by_role("progressbar")
+        expect(bar).to_have_class("reading")  # it is read, and nobody knows how far
         assert opened.evaluate(f"{share}('another', .9)") is False
         assert opened.evaluate(f"{share}('{job}', .5)") is True
-        assert opened.get_by_role("progressbar").evaluate("one => one.value") == 0.5
+        assert bar.evaluate("one => one.value") == 0.5
+        expect(bar).not_to_have_class("reading")
         route.fulfill(json={"generation": 1, "documents": [], "failed": []})
 
     opened.route("**/v1/documents?job=*", held)

@@ -183,3 +183,28 @@ def test_the_text_is_shown_also_if_the_question_cannot_be_asked(page: Page, log:
     page.goto(opened(page, FOG))
     expect(page.locator("mark")).to_have_text([FOG])
     seen.forgive("status of 503")
+
+
+def test_a_document_that_is_opened_for_a_question_alone_shows_what_answers_best(page: Page, log: str) -> None:
+    """As from "Also in": there are steps to it too, to come back after reading on."""
+    page.route("**/v1/search", answering(MORE))
+    page.goto(f"/document?id={quote(log)}&q={quote(COUNT)}")
+    expect(page.locator("mark")).to_have_text([MORE])
+    expect(page.locator("mark")).to_be_focused()
+    page.get_by_role("heading", level=1).evaluate("one => { scrollTo(0, 0); document.activeElement.blur(); }")
+    page.keyboard.press("n")
+    expect(page.locator("mark")).to_be_focused()
+
+
+def test_places_behind_the_end_are_counted_in_code_points(page: Page, log: str, seen: Seen) -> None:
+    end = len(LOG)  # the emoji make it longer in UTF-16
+    page.goto(f"/document?id={quote(log)}&passage=gone&start={end}&end={end + 1}")
+    expect(page.get_by_role("status")).to_have_text(re.compile("changed since it was found, and nothing stands in its place"))
+    expect(page.locator("mark")).to_have_count(0)
+    seen.forgive("status of 404")
+
+
+def test_an_address_without_a_document_says_so(page: Page, seen: Seen) -> None:
+    page.goto("/document")
+    expect(page.get_by_role("status")).to_contain_text("This address names no document.")
+    seen.forgive("status of 404")

@@ -6,14 +6,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, expect
+from playwright.sync_api import Browser, Page, Request, Route, expect
 
 from service.keys import KeyFile
 from tests.e2e.conftest import GuardedServer, Seen
-from tests.e2e.test_page import QUESTION, SAUDI
+from tests.e2e.test_page import QUESTION, SAUDI, rewritten
 
 pytestmark = pytest.mark.browser
 
@@ -159,3 +159,41 @@ def test_the_demo_page_searches_its_own_server_in_two_languages(page: Page) -> N
     expect(boxes.last.get_by_role("button", name="Suchen")).to_be_visible()
     boxes.first.get_by_role("link").first.click()
     expect(page.locator("document-page mark")).to_have_text([SAUDI])
+
+
+def test_the_element_dresses_up_nothing_that_does_not_answer(page: Page) -> None:
+    verdicts = ["answered", "weak", "nothing"]
+
+    def change(answer: dict[str, Any]) -> None:
+        for one, verdict in zip(answer["results"], verdicts, strict=False):
+            one |= {"verdict": verdict, "evidence": {"start": one["start"], "end": one["end"], "text": one["text"]}}
+
+    page.route("**/v1/search", rewritten(change))
+    page.goto("/web/demo.html")
+    box = page.locator("passages-search").first
+    box.evaluate("(one, question) => one.setAttribute('question', question)", QUESTION)
+    marks = box.locator("mark")
+    expect(marks.nth(2)).to_be_visible()
+    grounds = marks.evaluate_all("all => all.slice(0, 3).map((one) => getComputedStyle(one).backgroundColor)")
+    assert len(set(grounds)) == 3
+    assert grounds[2] == "rgba(0, 0, 0, 0)"
+    assert [marks.nth(place).get_attribute("part") for place in range(3)] == [f"evidence {verdict}" for verdict in verdicts]
+
+
+def test_the_element_is_busy_only_while_it_asks(page: Page) -> None:
+    page.goto("/web/demo.html")
+    box = page.locator("passages-search").first
+    held: list[Route] = []
+    page.route("**/v1/search", lambda route: held.append(route))  # noqa: PLW0108  # Playwright marks what it is given
+    root = box.locator(".root")
+    box.evaluate("(one) => { one.search('first'); }")
+    expect(root).to_have_attribute("aria-busy", "true")
+    box.evaluate("(one) => { one.search(''); }")
+    expect(root).not_to_have_attribute("aria-busy", "true")
+
+    box.evaluate("(one, question) => { one.lang = 'en_GB'; one.search(question); }", QUESTION)  # which is no language
+    page.unroute("**/v1/search")
+    box.evaluate("(one) => document.querySelector('main').append(one)")  # as frameworks do
+    moved = page.locator("passages-search").last
+    expect(moved.locator("mark").first).to_have_text(SAUDI)
+    expect(moved.locator(".root")).not_to_have_attribute("aria-busy", "true")

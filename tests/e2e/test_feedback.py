@@ -47,14 +47,30 @@ def test_nothing_is_stored_unless_a_person_presses(page: Page, server: str) -> N
     assert kept(server) == []
 
 
+def test_what_was_said_before_is_asked_for_once_for_what_is_shown(page: Page) -> None:
+    """Not by each of the passages, nor when more of them come."""
+    told: list[Any] = []
+    page.on("request", lambda one: told.append(one.post_data_json) if one.url.endswith("/about") else None)
+    page.goto("/")
+    page.get_by_role("searchbox").press_sequentially(QUESTION, delay=5)
+    expect(page.locator(".passage").first).to_have_text(SAUDI)
+    page.wait_for_timeout(300)
+    assert told == [{"question": QUESTION, "filter": {}}]
+
+
 def test_a_passage_that_answers_is_kept_with_its_sentence_shown_on_return_and_taken_back(page: Page, server: str) -> None:
     page.goto(LINK)
     first(page).focus()
+    before = first(page).bounding_box()
     page.keyboard.press("Enter")  # as everything else, by the keyboard too
     expect(first(page)).to_have_attribute("aria-pressed", "true")
     note = page.locator("passage-result").first.locator(".note")
     expect(note).to_have_text("Kept on this server with your question, to measure the search. Press again to take it back.")
     expect(note).to_have_attribute("aria-live", "polite")  # a screen reader says it
+    after = first(page).bounding_box()
+    assert before is not None
+    assert after is not None
+    assert abs(before["y"] - after["y"]) < 1  # what is said moves no button
     (one,) = kept(server)
     assert (one["question"], one["verdict"]) == (QUESTION, "answers")
     assert (one["passage"]["text"], one["passage"]["evidence"]["text"]) == (SAUDI, SAUDI)

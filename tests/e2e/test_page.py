@@ -22,7 +22,7 @@ QUESTION = "Who will host the next ministerial meeting?"
 SAUDI = "The Coalition welcomes Saudi Arabia’s announcement to host the next Ministerial Meeting of the Global Coalition."
 TITLE = "Small Group of the Global Coalition to Defeat Daesh"
 LINK = f"/?q={quote(QUESTION)}"
-VERDICT = "Answered|Perhaps|Nothing in this collection answers that; the closest passages are"
+VERDICT = "Answered|Perhaps|Nothing in this collection answers that; the closest passages are:"
 COUNTED = re.compile(rf"^\s*({VERDICT})?\s*\d+ passages? in \d+ ms\s*$")
 
 
@@ -45,7 +45,7 @@ def body(request: Request) -> Any:
 
 
 def rewritten(change: Callable[[dict[str, Any]], None]) -> Callable[[Route], None]:
-    """The server's own answer with a change in it: what only a calibrated model will say."""
+    """The server's own answer with a change in it, where a test needs to know what is said."""
 
     def handle(route: Route) -> None:
         response = route.fetch()
@@ -320,7 +320,7 @@ def test_a_passage_that_was_edited_is_said_to_be(page: Page, server: str, seen: 
     [
         ("answered", "Answered"),
         ("weak", "Perhaps"),
-        ("nothing", "Nothing in this collection answers that; the closest passages are"),
+        ("nothing", "Nothing in this collection answers that; the closest passages are:"),
     ],
 )
 def test_a_verdict_is_said_first(page: Page, verdict: str, words: str) -> None:
