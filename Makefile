@@ -11,7 +11,7 @@ TESTS ?= -m "not slow"
 DOCS ?=
 export DOCS
 
-.PHONY: serve install test test-integrations test-ray test-crash test-fuzz test-soak test-load coverage lint docs screenshots image bench bench-speed bench-page peers clean
+.PHONY: serve install test test-integrations test-cluster test-ray test-crash test-fuzz test-soak test-load coverage lint docs screenshots image bench bench-speed bench-page peers clean
 
 serve: $(VENV)/.installed
 ifneq ($(DOCS),)
@@ -48,6 +48,10 @@ build/ray/.installed: tests/ray.txt constraints.txt $(VENV)/.installed-dev
 	build/ray/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt -r $<
 	build/ray/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --editable .
 	touch $@
+
+# A collection on a server: milvus-lite, started and ended by the tests by its own process id; and the same tests over the index folder.
+test-cluster: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest tests/test_engines.py tests/test_milvus.py
 
 # Everything at once on one index for SOAK_SECONDS; CI runs a smoke form. The result is JSON on standard output.
 SOAK_SECONDS ?= 600

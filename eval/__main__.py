@@ -4,11 +4,43 @@ from __future__ import annotations
 
 import typer
 
-from eval import ablation, ann, calibrate, evidence, gate, load, overload, own, page, peers, report, retrieval, speed, verdict
+from eval import (
+    ablation,
+    ann,
+    calibrate,
+    engines,
+    evidence,
+    gate,
+    load,
+    overload,
+    own,
+    page,
+    peers,
+    report,
+    retrieval,
+    speed,
+    verdict,
+)  # fmt: skip
 
 # Plain messages: an error is a line that a program can read, not a box.
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True)
-for command in (retrieval, evidence, verdict, own, ablation, speed, ann, load, overload, page, peers, calibrate, report, gate):
+for command in (
+    retrieval,
+    evidence,
+    verdict,
+    own,
+    ablation,
+    speed,
+    ann,
+    load,
+    overload,
+    page,
+    peers,
+    calibrate,
+    report,
+    gate,
+    engines,
+):
     app.command(command.__name__.removeprefix("eval."))(command.command)
 
 

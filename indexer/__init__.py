@@ -23,6 +23,10 @@ from indexer.collection import Collection
 from indexer.controls import printable
 from indexer.documents import Document
 from indexer.encoder import Encoder
+from indexer.engines.address import Address, where_of
+from indexer.engines.contract import Engine
+from indexer.engines.copying import Copied, copy
+from indexer.engines.opening import open_engine
 from indexer.errors import PassagesError
 from indexer.explain import Explanation, explain, similar
 from indexer.fastscan import FastScanIndex
@@ -42,11 +46,14 @@ __all__ = [
     "DEFAULT_MODEL",
     "READINGS",
     "SIGNALS",
+    "Address",
     "Answer",
     "Collection",
+    "Copied",
     "DeadlineError",
     "Document",
     "Encoder",
+    "Engine",
     "ExactIndex",
     "Explanation",
     "FastScanIndex",
@@ -63,9 +70,11 @@ __all__ = [
     "Sync",
     "VectorIndex",
     "all_encoded",
+    "copy",
     "encoded",
     "explain",
     "judged",
+    "open_engine",
     "places_of",
     "printable",
     "put",
@@ -73,5 +82,6 @@ __all__ = [
     "remove",
     "search",
     "similar",
+    "where_of",
     "wilson",
 ]

@@ -14,15 +14,15 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from indexer.engines.contract import View
 from indexer.errors import PassagesError
 from indexer.ranking import SIGNALS, Calibration, Readings, score, signals, weights
 from indexer.reading import Question
 from indexer.records import Candidate, Candidates, Keys
-from indexer.snapshot import Snapshot
 from indexer.terms import Codes
 from indexer.tokens import signals as token_signals
-from indexer.vectors import Floats, VectorIndex
-from indexer.words import Lengths, Words, bm25, possible
+from indexer.vectors import Floats
+from indexer.words import Lengths, bm25, possible
 
 # What each list gives to the first block: a judged passage is among them for 96 to 99 % of questions, and the tokens of
 # 160 passages cost 3 ms (docs/design.md). Each further block is four times as large.
@@ -75,6 +75,11 @@ class Stages:
         """Milliseconds since the search began."""
         return (time.perf_counter() - self._began) * 1000
 
+    @property
+    def left_s(self) -> float | None:
+        """Seconds that are left, not below 0; None if it may take as long as it does."""
+        return None if self._timeout_s is None else max(0.0, self._timeout_s - self.total_ms / 1000)
+
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Adds what the block takes to ``stage``. Raises :class:`DeadlineError` instead if the search has no time left."""
@@ -88,16 +93,13 @@ class Stages:
 
 
 class Ranker(NamedTuple):
-    """A question over one commit. ``allowed`` (ascending) are the only passages that may be found; None: all of them."""
+    """A question over one view: the passages that it leaves are the only ones that are found."""
 
-    snapshot: Snapshot
-    vectors: VectorIndex
-    words: Words
+    view: View
     question: Question
     weights: Mapping[str, float]
     calibration: Calibration
     readings: tuple[str, ...]
-    allowed: Keys | None
     stages: Stages
 
     def blocks(self) -> Iterator[list[Scored]]:
@@ -124,7 +126,7 @@ class Ranker(NamedTuple):
             yield from [keys] if keys else []
             return
         with self.stages.timed("promise"):
-            named, codes, lengths = self.snapshot.terms(keys)
+            named, codes, lengths = self.view.snapshot.terms(keys)
             readings, _ = self._without_tokens(np.array([key for key, _ in named], np.int64), codes, lengths)
             values = signals(readings, self.question.readable)
             scores = score(values, weights(self.calibration, tuple(one for one in self.readings if one != "tokens")))
@@ -136,7 +138,7 @@ class Ranker(NamedTuple):
     def scored(self, keys: Sequence[int], near: Sequence[int] = (), matching: Sequence[int] = ()) -> list[Scored]:
         """These passages, best first; those that the commit lacks are left out."""
         with self.stages.timed("read"):
-            found = self.snapshot.candidates(keys)
+            found = self.view.snapshot.candidates(keys)
         readings, held, met = self._readings(found)
         with self.stages.timed("rank"):
             values = signals(readings, self.question.readable)
@@ -154,15 +156,10 @@ class Ranker(NamedTuple):
         """The best keys of each list; tokens alone have none of their own and take both."""
         near, matching = np.empty(0, np.int64), np.empty(0, np.int64)
         if "vector" in self.readings or self.readings == ("tokens",):
-            near = self.vectors.nearest(self.question.tokens.pooled, count, self.allowed, self.names).keys
+            near = self.view.nearest(self.question.tokens.pooled, count).keys
         if "words" in self.readings or self.readings == ("tokens",):
-            matching = self.words.matching(self.question.groups, self.question.rarity, count, self.allowed, self.names)
+            matching = self.view.matching(self.question.groups, self.question.rarity, count)
         return near.tolist(), matching.tolist()
-
-    def names(self, keys: Keys) -> list[str]:
-        """The id of each key; "" for one that the commit lacks."""
-        ids = self.snapshot.passage_ids(keys.tolist())
-        return [ids.get(key, "") for key in keys.tolist()]
 
     def _readings(self, found: Candidates) -> tuple[Readings, npt.NDArray[np.bool_], Sequence[Floats | None]]:
         keys = np.fromiter((key for key, *_ in found.named), np.int64, len(found.named))
@@ -178,8 +175,8 @@ class Ranker(NamedTuple):
         """What vector and words say of n passages, and which words each holds, bool [n, w]; ``terms`` are theirs, one after the
         other, of which each has ``lengths`` int64 [n]."""
         rarity = self.question.rarity
-        cosines = np.clip(self.vectors.cosines(self.question.tokens.pooled, keys), -1, 1)
-        scores, held = bm25(terms, lengths, self.question.groups, rarity, self.words.mean_length)
+        cosines = np.clip(self.view.cosines(self.question.tokens.pooled, keys), -1, 1)
+        scores, held = bm25(terms, lengths, self.question.groups, rarity, self.view.mean_length)
         coverage = (held * rarity).sum(axis=1) / max(float(rarity.sum()), 1e-9)
         nothing = np.zeros(len(keys), np.float32)
         words = scores / max(possible(rarity), 1e-9)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from indexer.ahead import AheadReader
-from indexer.collection import Collection
+from indexer.engines.contract import Engine
 from indexer.errors import PassagesError
 from indexer.extraction import Limits
 from indexer.reader import Wanted
@@ -48,7 +48,7 @@ class Share(NamedTuple):
 
 
 @contextmanager
-def cluster(address: str) -> Iterator[Callable[[Collection, Limits], AheadReader]]:
+def cluster(address: str) -> Iterator[Callable[[Engine, Limits], AheadReader]]:
     """A connection to the cluster at ``address``: what reads a sync's files there. Meanwhile what is printed goes to standard
     error, for Ray prints what becomes of its nodes. Raises :class:`ClusterError`, within seconds if nobody is there."""
     # Before the import, which reads them: nothing is reported to Ray's makers, and a cluster that is away is told soon.
@@ -90,7 +90,7 @@ def _hushed() -> Iterator[None]:
             os.dup2(kept.fileno(), 2)
 
 
-def _reader(collection: Collection, limits: Limits) -> AheadReader:
+def _reader(collection: Engine, limits: Limits) -> AheadReader:
     def make(wanted: Sequence[Wanted], movable: frozenset[str]) -> Iterator[Row]:
         encoder = collection.encoder
         contract = replace(encoder.contract, calibration=None)

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from indexer.catalog import CATALOG_FILE, Catalog
 from indexer.encoder import Encoder
+from indexer.engines.contract import Engine
+from indexer.errors import PassagesError
 from indexer.files import make_folder, sweep
+from indexer.filters import condition
 from indexer.lock import WriterLock
-from indexer.models import DEFAULT_MODEL, ModelContract, ModelError, ModelFiles, locate
+from indexer.models import DEFAULT_MODEL, ModelContract
 from indexer.place import check_place
-from indexer.records import Counts
+from indexer.records import Keys
 from indexer.runtimes import Kind
 from indexer.schema import CatalogError
 from indexer.snapshot import Snapshot
 from indexer.vectorfiles import VECTORS_FILE, Record
-from indexer.vectors import VectorIndex
+from indexer.vectors import Floats, Neighbours, VectorIndex
 from indexer.vectorstate import VectorState, fold_state, follow_state, remake_state, trusted_record
 from indexer.witness import Witness
 from indexer.wordfiles import Disk
@@ -31,16 +36,75 @@ log = logging.getLogger(__name__)
 
 # Passages whose words are in memory, from where on it is worth looking whether they lie on disk by now.
 LONG_TAIL = 2000
+# Newer passages than this are moved into the word index on disk; that many are searched in memory in a millisecond.
+FOLD_PASSAGES = 2000
+# The same for vectors, which are searched exactly until then: 0.2 ms for 8,000 of them, and a fold copies all others.
+FOLD_VECTORS = 8000
 # Removed passages that the catalog remembers, from where on they are forgotten once no file needs them: 1 MB of rows.
 PRUNED_PASSAGES = 50_000
 
 
 class View(NamedTuple):
-    """One commit: what the catalog holds of it, and the indexes over exactly the same passages."""
+    """One commit: what the catalog holds of it, and the indexes over exactly the same passages. ``allowed`` (ascending) are the
+    only ones that may be found; None: all of them. See :class:`indexer.engines.contract.View`."""
 
     snapshot: Snapshot
     vectors: VectorIndex
     words: Words
+    allowed: Keys | None = None
+
+    @property
+    def exact(self) -> bool:
+        """See the contract."""
+        return self.vectors.exact
+
+    @property
+    def passages(self) -> int:
+        """See the contract."""
+        return self.words.passages
+
+    @property
+    def mean_length(self) -> float:
+        """See the contract."""
+        return self.words.mean_length
+
+    def rarity(self, codes: Sequence[int]) -> float:
+        """See the contract."""
+        return self.words.rarity(codes)
+
+    def narrowed(self, filters: Sequence[Mapping[str, Any]], phrases: Sequence[Sequence[Sequence[int]]]) -> View:
+        """See the contract."""
+        found = [self.snapshot.keys_where(*condition(one)) for one in filters]
+        found += [self._with_phrase(forms) for forms in phrases]
+        allowed = self.allowed
+        for keys in found:
+            allowed = keys if allowed is None else np.intersect1d(allowed, keys, assume_unique=True)
+        return self._replace(allowed=allowed)
+
+    def nearest(self, question: Floats, count: int) -> Neighbours:
+        """See the contract."""
+        return self.vectors.nearest(question, count, self.allowed, self._names)
+
+    def matching(self, groups: Sequence[Sequence[int]], rarity: Floats, count: int) -> Keys:
+        """See the contract."""
+        return self.words.matching(groups, rarity, count, self.allowed, self._names)
+
+    def cosines(self, question: Floats, keys: Keys) -> Floats:
+        """See the contract."""
+        return self.vectors.cosines(question, keys)
+
+    def within(self, keys: Iterable[int]) -> set[int]:
+        """See the contract."""
+        return {key for key in keys if self.allowed is None or _contains(self.allowed, key)}
+
+    def _with_phrase(self, forms: Sequence[Sequence[int]]) -> Keys:
+        found = [self.words.phrase(codes) for codes in forms]
+        return np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
+
+    def _names(self, keys: Keys) -> list[str]:
+        """The id of each key; "" for one that the commit lacks."""
+        ids = self.snapshot.passage_ids(keys.tolist())
+        return [ids.get(key, "") for key in keys.tolist()]
 
 
 class _Derived(NamedTuple):
@@ -57,7 +121,7 @@ class _Derived(NamedTuple):
         return (self.contract, self.identity, self.generation) == (contract, identity, generation)
 
 
-class Collection:
+class Collection(Engine):
     """An index folder, open. Safe to share between threads and, for reading, between processes."""
 
     def __init__(
@@ -79,66 +143,32 @@ class Collection:
             raise CatalogError(
                 f"there is no index in {folder} (from {Path.cwd()}); make one: passages index --index {folder} PATH..."
             )
-        self.folder, self.model, self.runtime = folder, model, runtime
-        self.catalog = Catalog(folder)
-        self.lock = WriterLock(folder)
-        self.fold_later = fold_later
-        self._encoder = encoder
+        super().__init__(model, encoder, runtime, fold_later)
+        self.folder = folder
+        self._catalog, self._lock = Catalog(folder), WriterLock(folder)
         self._derived: _Derived | None = None
         self._disk: Disk | None = None  # the word files that were checked last
-        self._counted: tuple[tuple[str, int], Counts] | None = None
         self._verified: Record | None = None  # files that this process found good, or not
         self._refused: Record | None = None
-        self._loading, self._refreshing = threading.Lock(), threading.Lock()
+        self._refreshing = threading.Lock()
 
     @property
-    def encoder(self) -> Encoder:
-        """The encoder, loaded on first use. Raises :class:`ModelError` if the index was made with another model."""
-        if self._encoder is None:
-            self.check_model()  # cheap, so a wrong model is told before seconds go into loading it
-        encoder = self.any_encoder()
-        with self.catalog.read() as snapshot:
-            self.check_contract(snapshot, encoder.contract)
-        return encoder
+    def where(self) -> Path:
+        """The folder."""
+        return self.folder
 
     @property
-    def is_loaded(self) -> bool:
-        """Whether the encoder is there already."""
-        return self._encoder is not None
+    def catalog(self) -> Catalog:
+        """The catalog's file, open."""
+        return self._catalog
 
-    def any_encoder(self) -> Encoder:
-        """The encoder, whatever the index was made with: to encode all of it again."""
-        with self._loading:
-            if self._encoder is None:
-                self._encoder = Encoder.of(self.model, self.runtime)
-            return self._encoder
-
-    def counts(self, snapshot: Snapshot) -> Counts:
-        """What the commit holds; counted once for each, since that reads every text."""
-        commit = snapshot.identity, snapshot.generation  # a restored catalog may come to a generation again
-        if self._counted is None or self._counted[0] != commit:
-            self._counted = commit, snapshot.counts()
-        return self._counted[1]
-
-    def model_files(self) -> ModelFiles:
-        """Where the model's files are. Raises :class:`ModelError`."""
-        return locate(self.model)
-
-    def check_contract(self, snapshot: Snapshot, contract: ModelContract) -> None:
-        """Raises :class:`ModelError` if the commit was not made with an encoder of this contract."""
-        if snapshot.contract and not snapshot.contract.same_vectors(contract):
-            raise _mismatch(self, snapshot.contract.name, contract.name)
-
-    def check_model(self) -> None:
-        """Raises :class:`ModelError` if the model's weights are not those that the index was made with."""
-        files = self.model_files()
-        with self.catalog.read() as snapshot:
-            contract = snapshot.contract
-        if contract and contract.weights != files.weights:
-            raise _mismatch(self, contract.name, files.name)
+    @property
+    def lock(self) -> WriterLock:
+        """One process writes, and one request of it."""
+        return self._lock
 
     @contextmanager
-    def view(self) -> Iterator[View]:
+    def view(self, timeout_s: float | None = None) -> Iterator[View]:  # noqa: ARG002  # nothing here waits for others
         """The latest commit, whole. Nothing slow may happen inside: it holds a read transaction."""
         while True:
             with self.catalog.read() as snapshot:
@@ -148,12 +178,17 @@ class Collection:
                     yield View(snapshot, derived.vectors.vectors, derived.words)
                     return
 
-    def calibrate(self, constants: Mapping[str, float], wait_s: float = 10.0) -> None:
-        """Store what scores mean with this index's model (see :mod:`indexer.ranking`), for a model that ships without. Raises
-        :class:`ModelError` if the index was made with another model."""
-        contract = replace(self.encoder.contract, calibration=dict(constants))
-        with self.lock.held(wait_s), self.catalog.write() as writer:
-            writer.set_contract(contract)
+    def fold(self, at_once: bool = False) -> None:
+        """Move many new words and vectors to disk; the caller holds the writer lock. If that fails they are searched in memory
+        until it succeeds."""
+        try:
+            self.sweep()
+            self.fold_words(1 if at_once else FOLD_PASSAGES)
+            self.fold_vectors(1 if at_once else FOLD_VECTORS)
+            self.prune()
+            self.catalog.shorten_log()
+        except PassagesError as error:
+            log.warning("%s", error)
 
     def sweep(self) -> None:
         """Delete what folds left that were interrupted. The caller holds the writer lock."""
@@ -224,6 +259,7 @@ class Collection:
         self._verified = self._refused = None
         with self._refreshing:
             self._derived = None  # read again by the next view
+        self.prune(at_least=1)
 
     def check_vectors(self) -> bool:
         """Whether the mapped vectors are what was written; if not, they are read from the catalog from now on, and made again
@@ -238,15 +274,18 @@ class Collection:
                 self._derived = self._derived._replace(vectors=derived.vectors.distrusted(), generation=-1)
         return False
 
+    def last_commit(self) -> datetime | None:
+        """See the contract."""
+        seen = Witness(self.folder).seen_at()
+        return None if seen is None else datetime.fromtimestamp(int(seen), UTC)
+
+    def upload_folder(self) -> Path:
+        """The index folder has the room and the rights."""
+        return self.folder
+
     def close(self) -> None:
         """Let go of the files."""
         self.catalog.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
     def _open_words(self, snapshot: Snapshot) -> Words:
         words = open_words(self.folder, words_tag(snapshot), self._disk)
@@ -308,12 +347,9 @@ def words_tag(snapshot: Snapshot) -> str:
     return f"{snapshot.identity}, {made_with}"
 
 
-def _mismatch(collection: Collection, made_with: str, asked: str) -> ModelError:
-    return ModelError(
-        f"the index in {collection.folder} was made with the model {made_with} and another version of it, or another model "
-        f"({asked}), was asked for; use --model {made_with}, or encode the whole index again: "
-        f"passages index --index {collection.folder} --model {collection.model} --reindex"
-    )
+def _contains(ascending: Keys, key: int) -> bool:
+    at = int(ascending.searchsorted(key))
+    return at < len(ascending) and int(ascending[at]) == key
 
 
 def _make(folder: Path) -> None:

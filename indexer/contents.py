@@ -11,10 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 
-from indexer.snapshot import Snapshot
+from indexer.engines.contract import Reader
 
 
-def content_hash(snapshot: Snapshot) -> str:
+def content_hash(snapshot: Reader) -> str:
     """The sha256, hexadecimal, of what the commit holds. Reads all texts and terms, one document or passage at a time."""
     whole = hashlib.sha256(_framed(snapshot.contract.readings() if snapshot.contract else None))
     for *plain, metadata, pages, headings in snapshot.document_contents():

@@ -9,10 +9,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from indexer.candidates import FIRST_BLOCK, Ranks, Scored
-from indexer.collection import Collection
+from indexer.engines.contract import Engine
 from indexer.records import Keys, StoredPassage
 from indexer.search import Hit, MatchedTerm, Query, Session, holds, matched_terms, opened
-from indexer.vectors import VectorIndex
 
 Step = Literal["returned", "rank", "min_score", "duplicate", "document", "filter", "phrase", "candidates"]
 
@@ -40,7 +39,7 @@ class _Verdict(NamedTuple):
     rank: int | None = None
 
 
-def explain(collection: Collection, query: Query, passage_id: str) -> Explanation | None:
+def explain(collection: Engine, query: Query, passage_id: str) -> Explanation | None:
     """What became of a passage under this query; None if there is no such passage. Raises what :func:`search` raises."""
     with opened(collection, query) as session:
         passage = session.view.snapshot.passage(passage_id)
@@ -55,7 +54,7 @@ def explain(collection: Collection, query: Query, passage_id: str) -> Explanatio
         )  # fmt: skip
 
 
-def similar(collection: Collection, passage_id: str, limit: int) -> list[tuple[StoredPassage, float]] | None:
+def similar(collection: Engine, passage_id: str, limit: int) -> list[tuple[StoredPassage, float]] | None:
     """Passages that mean nearly the same as this one, with the cosine of their vectors, best first; its copies are left out.
     None if there is no such passage."""
     with collection.view() as view:
@@ -65,7 +64,7 @@ def similar(collection: Collection, passage_id: str, limit: int) -> list[tuple[S
         vector = view.snapshot.vector(passage.key).astype(np.float32)
         count = limit + 1
         while True:
-            near = view.vectors.nearest(vector, count)
+            near = view.nearest(vector, count)
             found = view.snapshot.found(near.keys.tolist())
             others = _distinct(passage, [found[key] for key in near.keys.tolist()], near.cosines.tolist())
             if len(others) >= limit or len(near.keys) < count:
@@ -86,10 +85,10 @@ def _distinct(
 
 def _dropped_before(session: Session, passage: StoredPassage) -> _Verdict | None:
     """What keeps the passage from being ranked at all."""
-    asked, allowed = session.question.asked, session.ranker.allowed
+    asked = session.question.asked
     if not holds(asked, passage.text):
         return _Verdict("phrase", "it lacks a quoted phrase, or has an excluded word")
-    if allowed is not None and passage.key not in allowed:
+    if not session.view.within([passage.key]):
         return _Verdict("filter", "its document does not meet the filter or the dates")
     return None
 
@@ -130,15 +129,10 @@ def _unplaced(session: Session, row: Scored) -> _Verdict:
 
 def _ranks(session: Session, row: Scored) -> Ranks:
     """The place of a passage in each whole list, among those that filter and phrases leave."""
-    ranker, key = session.ranker, row.candidate.key
-    groups, rarity = session.question.groups, session.question.rarity
-    matching = ranker.words.matching(groups, rarity, max(ranker.words.passages, 1), ranker.allowed, ranker.names)
-    return Ranks(_vector_rank(ranker.vectors, session, key), _place(matching, key))
-
-
-def _vector_rank(vectors: VectorIndex, session: Session, key: int) -> int | None:
-    near = vectors.nearest(session.question.tokens.pooled, max(len(vectors), 1), session.ranker.allowed, session.ranker.names)
-    return _place(near.keys, key)
+    view, question, key = session.view, session.question, row.candidate.key
+    everything = max(view.passages, 1)
+    near = view.nearest(question.tokens.pooled, everything)
+    return Ranks(_place(near.keys, key), _place(view.matching(question.groups, question.rarity, everything), key))
 
 
 def _place(keys: Keys, key: int) -> int | None:

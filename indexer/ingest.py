@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,11 +13,9 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from indexer.catalog import Writer
-from indexer.collection import Collection
 from indexer.documents import Document
 from indexer.encoder import Encoder, PassageInput
-from indexer.errors import PassagesError
+from indexer.engines.contract import Engine, Writer
 from indexer.models import ModelContract
 from indexer.passages import Passage, split
 from indexer.records import EncodedPassage, Encoding
@@ -26,17 +23,11 @@ from indexer.terms import DIVIDER, Codes, codes, language_of
 from indexer.tokenizing import ModelTokens
 from indexer.tokens import compress
 
-log = logging.getLogger(__name__)
-
 # Passages a commit: enough for batches of even length, few enough that little is lost when the machine stops.
 COMMIT_PASSAGES = 512
 # The first one is smaller, and each up to that twice the one before: who stops a run early, or watches it, has something soon.
 FIRST_PASSAGES = 64
 COMMIT_CHARS = 8_000_000  # a bound for the memory of texts that wait
-# Newer passages than this are moved into the word index on disk; that many are searched in memory in a millisecond.
-FOLD_PASSAGES = 2000
-# The same for vectors, which are searched exactly until then: 0.2 ms for 8,000 of them, and a fold copies all others.
-FOLD_VECTORS = 8000
 
 Progress = Callable[["Step"], None]
 Action = Callable[[Writer], Any]
@@ -124,7 +115,7 @@ class Ingest:
     stays, whatever happens next.
     """
 
-    def __init__(self, collection: Collection, progress: Progress | None = None) -> None:
+    def __init__(self, collection: Engine, progress: Progress | None = None) -> None:
         self.collection, self.progress = collection, progress
         self.effort = Effort()
         self._waiting: list[_Put | _Then] = []
@@ -242,7 +233,7 @@ def split_document(encoder: ModelTokens, document: Document) -> Split:
     return Split(document, passages, inputs, [_hash(encoder.contract, one) for one in inputs])
 
 
-def put(collection: Collection, document: Document, wait_s: float = 10.0) -> int:
+def put(collection: Engine, document: Document, wait_s: float = 10.0) -> int:
     """Add or replace one document; how many passages it has. Raises :class:`indexer.lock.LockedError`."""
     with collection.lock.held(wait_s), Ingest(collection) as ingest:
         passages = ingest.document(document)
@@ -250,7 +241,7 @@ def put(collection: Collection, document: Document, wait_s: float = 10.0) -> int
     return passages
 
 
-def remove(collection: Collection, document_id: str, wait_s: float = 10.0) -> bool:
+def remove(collection: Engine, document_id: str, wait_s: float = 10.0) -> bool:
     """Delete one document; whether there was one. Raises :class:`indexer.lock.LockedError`."""
     with collection.lock.held(wait_s):
         with collection.catalog.write() as writer:
@@ -259,7 +250,7 @@ def remove(collection: Collection, document_id: str, wait_s: float = 10.0) -> bo
     return deleted
 
 
-def reindex(collection: Collection, progress: Progress | None = None, wait_s: float = 10.0) -> Effort:
+def reindex(collection: Engine, progress: Progress | None = None, wait_s: float = 10.0) -> Effort:
     """Split and encode every document again from the catalog's own text, with the collection's model.
 
     One transaction: until its end everyone searches the old index, and an interruption leaves the old one.
@@ -280,28 +271,14 @@ def reindex(collection: Collection, progress: Progress | None = None, wait_s: fl
             effort.reused += sum(len(one.hashes) for one in splits) - len(inputs)
             tell(Step(0, sum(len(one.document.text) for one in splits)))
     with collection.lock.held(wait_s):
-        collection.fold_words()
-        collection.fold_vectors()
+        collection.fold(at_once=True)
     return effort
 
 
-def fold(collection: Collection) -> None:
-    """Moves many new words and vectors to disk; the caller holds the writer lock. If that fails they are searched in memory
-    until it succeeds."""
-    try:
-        collection.sweep()
-        collection.fold_words(FOLD_PASSAGES)
-        collection.fold_vectors(FOLD_VECTORS)
-        collection.prune()
-        collection.catalog.shorten_log()
-    except PassagesError as error:
-        log.warning("%s", error)
-
-
-def _folded(collection: Collection) -> None:
+def _folded(collection: Engine) -> None:
     """Folds now, or leaves it to who wants to do it later, in a thread of its own."""
     if collection.fold_later is None:
-        fold(collection)
+        collection.fold()
     else:
         collection.fold_later()
 

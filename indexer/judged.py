@@ -10,13 +10,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from indexer.collection import Collection
+from indexer.engines.contract import Engine, Reader
 from indexer.hashes import text_hash
 from indexer.judgements import JudgedPassage
 from indexer.records import StoredPassage
 from indexer.search import Hit, Query, opened
 from indexer.sentences import Span
-from indexer.snapshot import Snapshot
 
 _WORD = re.compile(r"\w+")
 # Of the words of both, how many are shared (Dice 1945): under half, an edited paragraph is another one.
@@ -33,7 +32,7 @@ class Place(NamedTuple):
     evidence: Span | None
 
 
-def judged(collection: Collection, query: Query, passage_id: str) -> JudgedPassage | None:
+def judged(collection: Engine, query: Query, passage_id: str) -> JudgedPassage | None:
     """The passage with the sentence that is marked in it for the query; None if there is none of this id. Raises what
     :func:`indexer.search` raises."""
     with opened(collection, query) as session:
@@ -48,7 +47,7 @@ def judged(collection: Collection, query: Query, passage_id: str) -> JudgedPassa
         return JudgedPassage(passage.id, document.id, document.title or "", passage.start, passage.end, passage.text, marked)
 
 
-def places_of(snapshot: Snapshot, passage: JudgedPassage) -> list[Place]:
+def places_of(snapshot: Reader, passage: JudgedPassage) -> list[Place]:
     """Where it stands in this commit: in its document word for word, or the paragraph there that is most like it; else
     wherever its text is a passage of another document. None where it is gone."""
     document = snapshot.document(passage.document)

@@ -6,22 +6,9 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from indexer.documents import Document
-from indexer.filters import COLUMNS, source_of
-from indexer.snapshot import Snapshot
-
-
-class ListedDocument(NamedTuple):
-    """A document without its text. ``source``: see :func:`indexer.filters.source_of`."""
-
-    document_id: str
-    title: str
-    uri: str | None
-    date: str | None
-    media_type: str
-    source: str
-    characters: int
-    passages: int
+from indexer.engines.contract import Reader
+from indexer.filters import COLUMNS
+from indexer.records import Listed
 
 
 class Wanted(NamedTuple):
@@ -39,38 +26,24 @@ class Wanted(NamedTuple):
         return " AND ".join([*parts, f"{COLUMNS['source']} = ?"]), [*words, self.source]
 
 
-def listed(snapshot: Snapshot, wanted: Wanted, after: str = "", limit: int = 50) -> list[ListedDocument]:
+def listed(snapshot: Reader, wanted: Wanted, after: str = "", limit: int = 50) -> list[Listed]:
     """The first ``limit`` of these documents, of ids above ``after``."""
     condition, values = wanted.condition()
-    rows = snapshot.document_rows(f"{condition} AND d.id > ? ORDER BY d.id LIMIT ?", [*values, after, limit])
-    return [_listed(*row) for row in rows]
+    return snapshot.listed(condition, values, after, limit)
 
 
-def count(snapshot: Snapshot, wanted: Wanted) -> int:
+def count(snapshot: Reader, wanted: Wanted) -> int:
     """How many of these documents there are."""
     condition, values = wanted.condition()
     return snapshot.count_documents(condition, values) if values else snapshot.sizes()[0]
 
 
-def failures(snapshot: Snapshot, offset: int = 0, limit: int = 100) -> list[tuple[str, str, str]]:
+def failures(snapshot: Reader, offset: int = 0, limit: int = 100) -> list[tuple[str, str, str]]:
     """Path, record ("" for the whole file) and reason of what could not be read, by path."""
     return list(islice(_failures(snapshot), offset, offset + limit))
 
 
-def _failures(snapshot: Snapshot) -> Iterator[tuple[str, str, str]]:
+def _failures(snapshot: Reader) -> Iterator[tuple[str, str, str]]:
     for source in snapshot.sources():
         for record, reason in source.failures:
             yield source.path, record, reason
-
-
-def _listed(document: Document, name: str | None, passages: int) -> ListedDocument:
-    return ListedDocument(
-        document.id,
-        document.title,
-        document.uri,
-        document.date,
-        document.media_type,
-        source_of(document.id, name, document.uri),
-        len(document.text),
-        passages,
-    )

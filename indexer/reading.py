@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,6 @@ from indexer.models import ModelContract
 from indexer.question import Asked
 from indexer.terms import terms, word_spans
 from indexer.tokens import QuestionTokens
-from indexer.words import Keys, Words
 
 Floats = npt.NDArray[np.float32]
 
@@ -24,6 +23,13 @@ _ASKING_IDF = 1.0
 # Half of a question's letters in words that the model's vocabulary has whole is what it needs (measured: English .85 to .95,
 # German .25, Spanish .32, Russian, Arabic and Chinese 0 with an English model).
 _WHOLE_SHARE = 0.5
+
+
+class Rarities(Protocol):
+    """What tells how rare words are."""
+
+    def rarity(self, codes: Sequence[int]) -> float:
+        """The idf of a word whose forms are ``codes``."""
 
 
 class QuestionWord(NamedTuple):
@@ -74,7 +80,7 @@ def encode(encoder: Encoder, asked: Asked) -> Encoding:
     return Encoding(asked, encoded, readable, encoder.contract, (time.perf_counter() - began) * 1000)
 
 
-def read(encoding: Encoding, words: Words, languages: Sequence[str]) -> Question:
+def read(encoding: Encoding, words: Rarities, languages: Sequence[str]) -> Question:
     """The question as a commit's words weigh it; ``languages`` are the stemmers that made its terms."""
     text = encoding.asked.text
     found = question_words(text, languages)
@@ -99,10 +105,10 @@ def question_words(text: str, languages: Sequence[str]) -> list[QuestionWord]:
     ]
 
 
-def phrase_keys(words: Words, phrase: str, languages: Sequence[str]) -> Keys | None:
-    """Every passage that holds the words of the phrase one after the other, in whatever form; ascending. None where the word
-    index cannot tell: of a single character in a script of pairs, or signs alone."""
-    found: list[Keys] = []
+def phrase_forms(phrase: str, languages: Sequence[str]) -> list[list[int]] | None:
+    """The terms of a phrase, one after the other, under each of the ``languages``: who holds one of them has its words, in
+    whatever form. None where the word index cannot tell: of a single character in a script of pairs, or signs alone."""
+    found: list[list[int]] = []
     for language in languages:
         parts = terms(phrase, language)
         if not all(phrase[part.start].isalnum() for part in parts) or _is_pair_cut_short(phrase):
@@ -114,8 +120,8 @@ def phrase_keys(words: Words, phrase: str, languages: Sequence[str]) -> Keys | N
             parts.pop(0)
         if not parts:
             return None
-        found.append(words.phrase([part.code for part in parts]))
-    return np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
+        found.append([part.code for part in parts])
+    return found
 
 
 def _is_pair_cut_short(phrase: str) -> bool:

@@ -124,6 +124,19 @@ class TermChanges(NamedTuple):
     removed: Keys
 
 
+class Listed(NamedTuple):
+    """A document without its text. ``source``: see :func:`indexer.filters.source_of`."""
+
+    document_id: str
+    title: str
+    uri: str | None
+    date: str | None
+    media_type: str
+    source: str
+    characters: int
+    passages: int
+
+
 class Counts(NamedTuple):
     """How much a collection holds."""
 

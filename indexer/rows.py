@@ -9,8 +9,9 @@ from typing import Any
 from indexer.checksums import DOCUMENT_COLUMNS, check
 from indexer.documents import Document, Heading
 from indexer.filters import COLUMNS as FILTERED
+from indexer.filters import source_of
 from indexer.formats import Remark
-from indexer.records import Source
+from indexer.records import Listed, Source
 
 # What is read of a document ``d``, of a file ``s``, and of a document for filters.
 DOCUMENT = ", ".join(f"d.{name}" for name in ("checksum", *DOCUMENT_COLUMNS))
@@ -32,6 +33,12 @@ def as_described(rows: Iterable[Sequence[Any]]) -> Iterator[dict[str, Any]]:
     """What filters know of documents whose rows have ``DESCRIBED``."""
     for *columns, metadata in rows:
         yield {**dict(zip(FILTERED, columns, strict=True)), "metadata": json.loads(metadata)}
+
+
+def as_listed(one: Document, file: str | None, passages: int) -> Listed:
+    """A document without its text, ``file`` is the name of the file that it came from."""
+    source = source_of(one.id, file, one.uri)
+    return Listed(one.id, one.title, one.uri, one.date, one.media_type, source, len(one.text), passages)
 
 
 def as_source(row: Sequence[Any]) -> Source:

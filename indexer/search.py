@@ -10,16 +10,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from indexer.candidates import Ranker, Ranks, Scored, Stages
-from indexer.collection import Collection, View
 from indexer.documents import Document
 from indexer.encoder import TooLongError
+from indexer.engines.contract import Engine, View
 from indexer.evidence import evidence, matches, shared
 from indexer.facets import HITS, Facet, Fields, check_fields, counted
-from indexer.filters import Condition, FilterError, condition
+from indexer.filters import FilterError, condition
 from indexer.question import Asked, QuestionError, occurs, parse
 from indexer.ranking import FALLBACK, READINGS, Calibration, Verdict, calibration_of, verdict, weights
-from indexer.reading import Encoding, Question, encode, phrase_keys, read
-from indexer.records import Copy, Keys, StoredPassage
+from indexer.reading import Encoding, Question, encode, phrase_forms, read
+from indexer.records import Copy, StoredPassage
 from indexer.sentences import Span
 from indexer.words import own_terms
 
@@ -104,7 +104,7 @@ class Hit(NamedTuple):
     others: int | None = None
 
 
-def search(collection: Collection, query: Query, encoding: Encoding | None = None) -> Answer:
+def search(collection: Engine, query: Query, encoding: Encoding | None = None) -> Answer:
     """The passages that answer the question, best first, ties by passage id. ``encoding`` is what :func:`encoded` made of the
     query, here or in another process; without it the question is encoded first.
 
@@ -118,13 +118,13 @@ def search(collection: Collection, query: Query, encoding: Encoding | None = Non
         facets = session.facets(hits[:HITS]) if query.facets else None
         stages = session.ranker.stages
         return Answer(
-            query.question, session.verdict(best), session.view.vectors.exact, stages.total_ms,
+            query.question, session.verdict(best), session.view.exact, stages.total_ms,
             session.view.snapshot.generation, results, dict(stages.took_ms),
             weights=dict(session.ranker.weights) if query.explain else None, facets=facets,
         )  # fmt: skip
 
 
-def encoded(collection: Collection, query: Query) -> Encoding:
+def encoded(collection: Engine, query: Query) -> Encoding:
     """The query's question as the model reads it.
 
     Raises :class:`QuestionError`, :class:`indexer.filters.FilterError`, :class:`indexer.models.ModelError`.
@@ -133,7 +133,7 @@ def encoded(collection: Collection, query: Query) -> Encoding:
     return encode(collection.encoder, asked)
 
 
-def all_encoded(collection: Collection, queries: Sequence[Query]) -> list[Encoding]:
+def all_encoded(collection: Engine, queries: Sequence[Query]) -> list[Encoding]:
     """The question of each query, encoded together; what that took is shared among them. Raises what :func:`encoded` raises,
     with the number of the query."""
     encoder, asked = collection.encoder, []
@@ -151,21 +151,24 @@ def all_encoded(collection: Collection, queries: Sequence[Query]) -> list[Encodi
 
 
 @contextmanager
-def opened(collection: Collection, query: Query, encoding: Encoding | None = None) -> Iterator[Session]:
+def opened(collection: Engine, query: Query, encoding: Encoding | None = None) -> Iterator[Session]:
     """The query over the latest commit. The question is encoded before: nothing slow happens while a commit is held."""
     if encoding is None:
         encoding = encoded(collection, query)
     stages = Stages(query.timeout_s, {"encode": encoding.took_ms})
-    with collection.view() as view:
+    with collection.view(stages.left_s) as whole:
+        view: View = whole
         collection.check_contract(view.snapshot, encoding.contract)  # it may have been encoded again since the question was
-        calibration = calibration_of(view.snapshot.contract or encoding.contract)
+        known = calibration_of(view.snapshot.contract or encoding.contract)
+        calibration = known if collection.readings == READINGS else None  # it was measured with all of them
         with stages.timed("words"):
-            question = read(encoding, view.words, view.snapshot.languages())
+            question = read(encoding, view, view.snapshot.languages())
         with stages.timed("filter"):
-            allowed = _allowed(view, encoding, _conditions(query.filter, encoding.asked))
-        constants = calibration or FALLBACK
-        weighing = weights(constants, query.readings)
-        ranker = Ranker(view.snapshot, view.vectors, view.words, question, weighing, constants, query.readings, allowed, stages)
+            view = _narrowed(view, encoding.asked, _filters(query.filter, encoding.asked))
+        constants = known or FALLBACK
+        readings = tuple(one for one in query.readings if one in collection.readings) or collection.readings
+        weighing = weights(constants, readings)
+        ranker = Ranker(view, question, weighing, constants, readings, stages)
         yield Session(query, view, calibration, ranker)
 
 
@@ -228,13 +231,16 @@ class Session(NamedTuple):
 
     def _shown(self, hits: Sequence[Hit]) -> list[tuple[Hit, list[Copy]]]:
         copies = self.view.snapshot.copies({hit.scored.candidate.content for hit in hits})
-        return [self._with_copies(hit, copies[hit.scored.candidate.content]) for hit in hits]
+        within = self.view.within([copy.key for some in copies.values() for copy in some])
+        return [
+            self._with_copies(hit, [copy for copy in copies[hit.scored.candidate.content] if copy.key in within])
+            for hit in hits
+        ]
 
-    def _with_copies(self, hit: Hit, copies: Sequence[Copy]) -> tuple[Hit, list[Copy]]:
+    def _with_copies(self, hit: Hit, shown: list[Copy]) -> tuple[Hit, list[Copy]]:
         """The hit and the other passages with its text. Of those that share its context too, which tie, the first by id stands
         for all, candidate or not."""
-        allowed, row = self.ranker.allowed, hit.scored
-        shown = [copy for copy in copies if allowed is None or _contains(allowed, copy.key)]
+        row = hit.scored
         same = [] if self.query.group else [copy for copy in shown if copy.input == row.candidate.input]
         best = same[0] if same else None  # not when grouped: it may be of another document, which has a result of its own
         candidate = row.candidate._replace(key=best.key, id=best.id) if best else row.candidate
@@ -295,7 +301,7 @@ def page_of(document: Document, position: int) -> int | None:
     return bisect_right(document.pages, position) if document.pages else None
 
 
-def _conditions(where: Mapping[str, Any], asked: Asked) -> list[Condition]:
+def _filters(where: Mapping[str, Any], asked: Asked) -> list[Mapping[str, Any]]:
     """What the filter and the question's dates ask of a document.
 
     A document may be dated by a year or a month alone, which as text stands before the first day of it, but is not earlier.
@@ -303,41 +309,25 @@ def _conditions(where: Mapping[str, Any], asked: Asked) -> list[Condition]:
     before = asked.before.removesuffix("-01").removesuffix("-01") if asked.before else None
     dates = {"gt": asked.after, "lt": before}
     given = {sign: date for sign, date in dates.items() if date is not None}
-    return [condition(some) for some in (where, {"date": given} if given else {}) if some]
+    return [some for some in (where, {"date": given} if given else {}) if some]
 
 
-def _allowed(view: View, encoding: Encoding, conditions: Sequence[Condition]) -> Keys | None:
-    """The passages that filter, dates and phrases leave, ascending; None if there are none of these.
+def _narrowed(view: View, asked: Asked, filters: Sequence[Mapping[str, Any]]) -> View:
+    """The passages that filter, dates and phrases leave.
 
     A phrase goes to the word index, so it is found wherever it occurs; what stands there in other forms is left out later.
     """
-    found = [view.snapshot.keys_where(*one) for one in conditions]
     languages = view.snapshot.languages()
-    found += [keys for phrase in encoding.asked.phrases if (keys := phrase_keys(view.words, phrase, languages)) is not None]
-    if not found:
-        return None
-    first, *rest = found
-    for keys in rest:
-        first = _intersection(first, keys)
-    return first
-
-
-def _intersection(some: Keys, others: Keys) -> Keys:
-    import numpy as np
-
-    return np.intersect1d(some, others, assume_unique=True)
-
-
-def _contains(ascending: Keys, key: int) -> bool:
-    at = int(ascending.searchsorted(key))
-    return at < len(ascending) and int(ascending[at]) == key
+    phrases = [forms for phrase in asked.phrases if (forms := phrase_forms(phrase, languages)) is not None]
+    return view.narrowed(filters, phrases) if filters or phrases else view
 
 
 def _checked(query: Query) -> Asked:
     """What is asked. Raises what can be told before anything is encoded."""
     _check(query)
     asked = parse(query.question)
-    _conditions(query.filter, asked)
+    for one in _filters(query.filter, asked):
+        condition(one)
     check_fields(query.facets)
     return asked
 

@@ -22,8 +22,21 @@ from indexer.checksums import (
 )
 from indexer.documents import Document
 from indexer.models import ModelContract
-from indexer.records import Candidates, Changes, Copy, Counts, Encoding, Keys, Source, StoredPassage, TermChanges
-from indexer.rows import DESCRIBED, DOCUMENT, SOURCE, as_described, as_document, as_source
+from indexer.passages import Passage
+from indexer.records import (
+    Candidates,
+    Changes,
+    Copy,
+    Counts,
+    EncodedPassage,
+    Encoding,
+    Keys,
+    Listed,
+    Source,
+    StoredPassage,
+    TermChanges,
+)
+from indexer.rows import DESCRIBED, DOCUMENT, SOURCE, as_described, as_document, as_listed, as_source
 from indexer.schema import read_state
 from indexer.sentences import Span
 from indexer.terms import Codes
@@ -239,15 +252,15 @@ class Snapshot:
         rows = self._db.execute("SELECT id FROM document WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
         return [row[0] for row in rows]
 
-    def document_rows(self, condition: str, values: Sequence[Any]) -> Iterator[tuple[Document, str | None, int]]:
-        """Documents ``d`` that meet an SQL condition, in its order, one text in memory at a time; each with the name of its
-        file, or None, and how many passages it has."""
+    def listed(self, condition: str, values: Sequence[Any], after: str, limit: int) -> list[Listed]:
+        """The first ``limit`` documents ``d`` that meet an SQL condition, of ids above ``after``, by id; one text in memory at
+        a time."""
         query = (
             f"SELECT {DOCUMENT}, s.name, (SELECT count(*) FROM passage p WHERE p.document = d.key) "  # noqa: S608
-            f"FROM document d LEFT JOIN source s ON s.key = d.source WHERE {condition}"
+            f"FROM document d LEFT JOIN source s ON s.key = d.source WHERE {condition} AND d.id > ? ORDER BY d.id LIMIT ?"
         )
-        for *row, name, passages in self._db.execute(query, values):
-            yield as_document(row), name, passages
+        rows = self._db.execute(query, [*values, after, limit])
+        return [as_listed(as_document(row), name, passages) for *row, name, passages in rows]
 
     def count_documents(self, condition: str, values: Sequence[Any]) -> int:
         """How many documents ``d`` meet an SQL condition."""
@@ -285,6 +298,19 @@ class Snapshot:
             "SELECT source, hash FROM document WHERE id = ?", (document_id,)
         ).fetchone()
         return row
+
+    def encoded_of(self, document_id: str) -> list[EncodedPassage]:
+        """All passages of a document, in reading order, as they were encoded."""
+        passages = self.passages_of(document_id)
+        keys = [one.key for one in passages]
+        vectors, found = self.vectors_of(keys), self.candidates(keys)
+        return [
+            EncodedPassage(
+                Passage(one.start, one.end, one.labels), candidate.input, np.frombuffer(vectors[one.key], "<f2"),
+                candidate.tokens, candidate.terms, one.language,
+            )
+            for one, candidate in zip(passages, found.split(), strict=True)
+        ]  # fmt: skip
 
     def encodings_of(self, inputs: Iterable[bytes]) -> dict[bytes, Encoding]:
         """What the encoder made of inputs that some passage was encoded from before."""

@@ -10,13 +10,13 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from indexer.catalog import Writer, document_hash
-from indexer.collection import Collection
 from indexer.documents import Document, Unreadable
+from indexer.engines.contract import Engine, Writer
 from indexer.errors import UnreadableError
 from indexer.extraction import DEFAULT_LIMITS, Limits
 from indexer.folders import File, Found, find, is_below
 from indexer.formats import Remark
+from indexer.hashes import document_hash
 from indexer.ingest import Ingest, Ready, Step
 from indexer.reader import LocalReader, Reader, Wanted, digest_of
 from indexer.records import Source
@@ -35,7 +35,7 @@ class Sync:
 
     def __init__(
         self,
-        collection: Collection,
+        collection: Engine,
         report: Callable[[Progress], None] | None = None,
         limits: Limits = DEFAULT_LIMITS,
         *,

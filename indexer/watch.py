@@ -17,7 +17,7 @@ from typing import NamedTuple
 from watchfiles import watch
 from watchfiles._rust_notify import WatchfilesRustInternalError
 
-from indexer.collection import Collection
+from indexer.engines.contract import Engine
 from indexer.errors import PassagesError
 from indexer.extraction import DEFAULT_LIMITS, Limits
 from indexer.folders import IGNORE_FILE, SyncError
@@ -58,7 +58,7 @@ class Watch:
 
     def __init__(
         self,
-        collection: Collection,
+        collection: Engine,
         folders: Sequence[Path],
         tell: Callable[[Event], None],
         limits: Limits = DEFAULT_LIMITS,
@@ -68,7 +68,8 @@ class Watch:
         ``folders`` is none."""
         self.folders = [_folder(path) for path in folders]
         self._collection, self._tell, self._limits, self._polls = collection, tell, limits, polls
-        self._index = collection.folder.resolve()
+        index = collection.upload_folder()
+        self._index = index and index.resolve()
         self._due = set(self.folders)
         self._not_before = self._retry_at = 0.0
         self._failed: set[Failure] = set()
@@ -162,7 +163,7 @@ class Watch:
     def _concerns(self, folder: Path, path: Path) -> bool:
         """Whether a change of ``path`` can matter to the sync of ``folder``, which leaves hidden names out. The index itself
         may lie there, and changes with every sync."""
-        if not path.is_relative_to(folder) or path.is_relative_to(self._index):
+        if not path.is_relative_to(folder) or (self._index and path.is_relative_to(self._index)):
             return False
         name = path.relative_to(folder)
         return str(name) == IGNORE_FILE or not any(part.startswith(".") for part in name.parts)

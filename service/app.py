@@ -15,6 +15,7 @@ from fastapi.responses import FileResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 
 import indexer
+from indexer.engines.address import Where
 from indexer.extraction import DEFAULT_LIMITS as DEFAULT_EXTRACTION
 from indexer.extraction import Limits as Extraction
 from indexer.ranking import calibration_of
@@ -59,14 +60,14 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 
 def create_app(
-    index: Path,
+    index: Where,
     model: str,
     limits: Limits = DEFAULT_LIMITS,
     runtime: Kind = "auto",
     door: Door | None = None,
     extraction: Extraction = DEFAULT_EXTRACTION,
 ) -> FastAPI:
-    """The application over one index folder; it becomes ready in the background once it is started. Without a ``door`` no key
+    """The application over one index; it becomes ready in the background once it is started. Without a ``door`` no key
     is needed, and it answers to loopback names only. Files that are sent are read within ``extraction``."""
     service = Service(index, model, limits, runtime, extraction)
 
@@ -232,12 +233,13 @@ def _add_pages(app: FastAPI) -> None:
 
 def _status(service: Service) -> StatusResponse:
     counts, generation, exact, contract, runtime = Counts(0, 0, 0, 0), 0, True, None, None
+    notes: tuple[str, ...] = ()
     damage = service.damage
     if service.ready.is_set() and not damage:
         runtime = service.collection.any_encoder().runtime
         with service.collection.view() as view:
             counts, generation = service.collection.counts(view.snapshot), view.snapshot.generation
-            exact, contract = view.vectors.exact, view.snapshot.contract
+            exact, contract, notes = view.exact, view.snapshot.contract, service.collection.notes
     return StatusResponse(
         version=version("passages"),
         state=service.state,
@@ -249,6 +251,7 @@ def _status(service: Service) -> StatusResponse:
         exact=exact,
         recall=RecallResponse(**measured._asdict()) if (measured := service.recall.measured) else None,
         runtime=RuntimeResponse(name=runtime.name, accuracy=runtime.accuracy) if runtime else None,
+        notes=list(notes),
         model=replace(contract, calibration=calibration_of(contract)) if contract else None,
     )
 

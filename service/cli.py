@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from service import (
+    copy_command,
     evaluation,
     feedback_commands,
     index_command,
@@ -72,6 +73,7 @@ def serve(
 status_command.register(app)
 app.add_typer(model_app, name="model")
 maintenance.register(app)
+copy_command.register(app)
 app.add_typer(key_commands.app, name="key")
 app.add_typer(feedback_commands.app, name="feedback")
 

@@ -258,6 +258,7 @@ class StatusResponse(BaseModel):
     exact: bool
     recall: RecallResponse | None = Field(None, description="null where the search is exact, or nothing was repeated yet")
     runtime: RuntimeResponse | None = Field(None, description="null until it is loaded")
+    notes: list[str] = Field(description="what the engine lacks, and what that means; empty for an index folder")
     model: ModelContract | None
 
 

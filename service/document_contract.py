@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from indexer.listing import ListedDocument
+from indexer.records import Listed
 from service.uploads import Outcome
 
 
@@ -76,7 +76,7 @@ class FailuresResponse(BaseModel):
     failures: list[FailureResponse]
 
 
-def documents_response(generation: int, count: int, listed: list[ListedDocument], limit: int) -> DocumentsResponse:
+def documents_response(generation: int, count: int, listed: list[Listed], limit: int) -> DocumentsResponse:
     """A page as it is sent; ``listed`` holds one more than ``limit`` if there is a next page."""
     page = listed[:limit]
     return DocumentsResponse(
@@ -96,6 +96,6 @@ def upload_response(generation: int, outcome: Outcome) -> UploadResponse:
     )
 
 
-def _listed(one: ListedDocument) -> ListedResponse:
+def _listed(one: Listed) -> ListedResponse:
     fields: dict[str, Any] = one._asdict()
     return ListedResponse(id=fields.pop("document_id"), **fields)

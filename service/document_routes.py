@@ -14,10 +14,9 @@ from starlette.exceptions import HTTPException
 
 import indexer
 from indexer import listing
-from indexer.collection import Collection
+from indexer.engines.contract import Engine, Reader
 from indexer.errors import UnreadableError
 from indexer.original import GoneError, open_original
-from indexer.snapshot import Snapshot
 from service.contract import DocumentRequest, DocumentResponse, OriginalReference, StoredResponse, document_response
 from service.document_contract import (
     DocumentsResponse,
@@ -126,7 +125,7 @@ async def _store_files(request: Request, service: Service, job: str) -> UploadRe
         raise UnreadableError(f"the form cannot be read ({error.detail}); {advice}") from error
 
 
-def _written(service: Service, store: Callable[[Collection], Outcome]) -> UploadResponse:
+def _written(service: Service, store: Callable[[Engine], Outcome]) -> UploadResponse:
     with service.writing() as collection:
         outcome = store(collection)
         with collection.catalog.read() as snapshot:
@@ -194,7 +193,7 @@ def _add_files(app: FastAPI) -> None:
         )
 
 
-def _original(snapshot: Snapshot, document_id: str) -> OriginalReference | None:
+def _original(snapshot: Reader, document_id: str) -> OriginalReference | None:
     source = snapshot.source_of(document_id)
     if source is None:
         return None

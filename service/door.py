@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from indexer.engines.address import Address
 from indexer.graph import cache_folder
 from service.access import Policy
 from service.keys import GivenKeys, KeyFile, Keyring, KeysError, check_origin
@@ -46,6 +47,13 @@ def door_of(settings: Settings) -> tuple[Door, str | None]:
 
 def _keyring(settings: Settings) -> Keyring:
     if settings.api_keys is None and settings.api_keys_file is None:
+        if isinstance(settings.index, Address):  # nothing is kept beside it: any number of servers have the same keys
+            if settings.require_key or not is_loopback(settings.host):
+                raise KeysError(
+                    f"whoever asks needs a key here, and {settings.index} keeps none: set PASSAGES_API_KEYS or "
+                    "PASSAGES_API_KEYS_FILE"
+                )
+            return GivenKeys(None, None)
         return KeyFile(settings.index)
     return GivenKeys(settings.api_keys.get_secret_value() if settings.api_keys is not None else None, settings.api_keys_file)
 

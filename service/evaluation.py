@@ -45,6 +45,6 @@ def evaluate(
         "--questions": questions, "--worst": worst,
     }  # fmt: skip
     told = [part for name, value in options.items() if value is not None for part in (name, str(value))]
-    command = child_command("eval.__main__", "own", *told, *["--json"] * as_json, "--", str(settings.index))
+    command = child_command("eval.__main__", "own", *told, *["--json"] * as_json, "--", str(settings.folder))
     sys.stdout.flush()
     os.execv(command[0], command)  # noqa: S606  # our own interpreter and package

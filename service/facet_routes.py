@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import FastAPI, Query
 
+from indexer.engines.contract import Reader
 from indexer.facets import MAX_FIELDS, Fields, check_fields, counted
-from indexer.snapshot import Snapshot
 from service.facet_contract import FacetsResponse, facet_responses
 from service.routing import Served
 
@@ -20,7 +20,7 @@ class _Answers:
     def __init__(self) -> None:
         self._kept: dict[tuple[str, ...] | bool, tuple[tuple[str, int], FacetsResponse]] = {}
 
-    def of(self, snapshot: Snapshot, fields: Fields) -> FacetsResponse:
+    def of(self, snapshot: Reader, fields: Fields) -> FacetsResponse:
         asked, commit = fields if fields is True else tuple(fields), (snapshot.identity, snapshot.generation)
         known = self._kept.get(asked)
         if known is not None and known[0] == commit:

@@ -95,11 +95,11 @@ def delete(
     print_record({"deleted": count}, as_json, f"{count} deleted")
 
 
-def _judgements(index: Path | None) -> Judgements:
+def _judgements(index: str | None) -> Judgements:
     from indexer.judgementfile import Judgements
     from service.settings import load
 
-    return Judgements(load(index=index).index)
+    return Judgements(load(index=index).folder)
 
 
 def _line(one: Judgement) -> str:

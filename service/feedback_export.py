@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from indexer.engines.contract import Reader
 from indexer.errors import PassagesError
 from indexer.judged import Place, places_of
 from indexer.judgements import Judgement, JudgementsError, asked, from_record
-from indexer.snapshot import Snapshot
 
 LOSSLESS = "judgements.jsonl"  # what the layout has no place for is in it: filters, when, passages that are gone
 _PAGE = 1000  # ids of documents that are read at once
@@ -24,7 +24,7 @@ class Written(NamedTuple):
     gone: int
 
 
-def write_set(snapshot: Snapshot, judgements: Sequence[Judgement], folder: Path) -> Written:
+def write_set(snapshot: Reader, judgements: Sequence[Judgement], folder: Path) -> Written:
     """The judged questions over one commit, and its documents: corpus.jsonl, queries.jsonl, paragraphs.jsonl, answers.jsonl and
     qrels.tsv, as docs/evaluation.md has them; and all that was said, in judgements.jsonl. Raises :class:`JudgementsError`."""
     places = {one.id: places_of(snapshot, one.passage) for one in judgements if one.passage}
@@ -77,7 +77,7 @@ def _write(file: Path, records: Iterator[dict[str, Any]]) -> None:
         opened.writelines(json.dumps(one) + "\n" for one in records)
 
 
-def _documents(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+def _documents(snapshot: Reader) -> Iterator[dict[str, Any]]:
     after = ""
     while ids := snapshot.document_ids(after, _PAGE):
         for one in filter(None, map(snapshot.document, ids)):

@@ -6,20 +6,22 @@ Nothing is kept but what is sent here, which the page does when a person presses
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from http import HTTPStatus
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
 from pydantic import BaseModel, Field, JsonValue, model_validator
 
 import indexer
-from indexer.judgementfile import MAX_JUDGEMENTS, Judgements
+from indexer.judgementfile import MAX_JUDGEMENTS, Judgements, Kept
 from indexer.judgements import JudgedPassage, Judgement, Said
 from indexer.search import MAX_QUESTION_CHARS
 from indexer.search import Query as Question
 from service.access_log import asked
 from service.contract import Evidence, Range, Strict
-from service.problems import NotFoundError
+from service.problems import FolderOnlyError, NotFoundError
 from service.routing import Served
 from service.service import Service
 
@@ -97,13 +99,13 @@ def add(app: FastAPI) -> None:
         asked(http.scope, request.question)
         _ = service.collection  # raises if it is not ready
         said = await service.admission.run(lambda timeout_s: _judgement(service, request, timeout_s))
-        return _response(await service.judging.run(lambda _: Judgements(service.index).say(said)))
+        return _response(await service.judging.run(lambda _: _judgements(service).say(said)))
 
     @app.post(f"{FEEDBACK}/about")
     def about(request: AboutRequest, service: Served, http: Request) -> FeedbackResponse:
         """What was said of one question: by POST, so that questions stay out of logs."""
         asked(http.scope, request.question)
-        found = Judgements(service.index).of(request.question, request.filter)
+        found = _kept(service, lambda kept: kept.of(request.question, request.filter))
         return FeedbackResponse(
             judgements=[_response(one) for one in found.judgements], total=len(found.judgements), damaged=found.damaged
         )
@@ -115,7 +117,7 @@ def add(app: FastAPI) -> None:
         offset: Annotated[int, Query(ge=0, le=MAX_JUDGEMENTS)] = 0,
     ) -> FeedbackResponse:
         """All that was said, or a page of it; `passages feedback import` reads the same."""
-        found = Judgements(service.index).read()
+        found = _kept(service, Judgements.read)
         shown = found.judgements[offset : offset + limit]
         return FeedbackResponse(
             judgements=[_response(one) for one in shown], total=len(found.judgements), damaged=found.damaged
@@ -124,13 +126,13 @@ def add(app: FastAPI) -> None:
     @app.delete(FEEDBACK, status_code=HTTPStatus.NO_CONTENT, response_class=Response)
     async def forget_all(service: Served) -> None:
         """Forget every judgement, damaged ones too."""
-        await service.judging.run(lambda _: Judgements(service.index).delete_all())
+        await service.judging.run(lambda _: _judgements(service).delete_all())
 
     # Any characters, none too: an address without an id would else be sent on to where all are forgotten.
     @app.delete(f"{FEEDBACK}/{{judgement_id:any}}", status_code=HTTPStatus.NO_CONTENT, response_class=Response)
     async def forget(judgement_id: str, service: Served) -> None:
         """Take one word back."""
-        if not await service.judging.run(lambda _: Judgements(service.index).delete(judgement_id)):
+        if not await service.judging.run(lambda _: _judgements(service).delete(judgement_id)):
             raise NotFoundError(f"there is no judgement {judgement_id!r}: it was deleted already")
 
 
@@ -144,6 +146,18 @@ def _judgement(service: Service, request: FeedbackRequest, timeout_s: float) -> 
         if passage is None:
             raise NotFoundError(f"there is no passage {request.passage!r}: its text may have changed; search again")
     return Judgement(request.question, request.verdict, passage, request.filter)
+
+
+def _kept(service: Service, read: Callable[[Judgements], Kept]) -> Kept:
+    """What is read of the judgements; nothing where none can be kept."""
+    return read(Judgements(service.index)) if isinstance(service.index, Path) else Kept([], 0)
+
+
+def _judgements(service: Service) -> Judgements:
+    """Raises :class:`FolderOnlyError`."""
+    if not isinstance(service.index, Path):
+        raise FolderOnlyError(f"judgements are kept in an index folder, and {service.index} is none: keep them where you ask")
+    return Judgements(service.index)
 
 
 def _response(judgement: Judgement) -> JudgementResponse:

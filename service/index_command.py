@@ -13,7 +13,7 @@ from service import columns, interruption
 from service.options import IndexOption, JsonOption, ModelOption
 
 if TYPE_CHECKING:
-    from indexer.collection import Collection
+    from indexer.engines.contract import Engine
     from indexer.extraction import Limits
     from indexer.reader import Reader
     from indexer.synced import Summary
@@ -65,14 +65,14 @@ def index(
         _tell(done, as_json)
 
 
-def opened(settings: Settings, create: bool) -> Collection:
+def opened(settings: Settings, create: bool) -> Engine:
     """The collection, to be written by a command that SIGTERM ends as Ctrl-C does."""
-    from indexer.collection import Collection
+    from indexer.engines.opening import open_engine
     from indexer.models import locate
 
     locate(settings.model)  # before a folder is made for nothing
     interruption.end_on_sigterm()
-    return Collection(settings.index, settings.model, create=create, runtime=settings.runtime)
+    return open_engine(settings.where, settings.model, create=create, runtime=settings.runtime)
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -91,7 +91,7 @@ class _Done(NamedTuple):
 
 
 def _sync(
-    settings: Settings, paths: list[Path], quiet: bool, reader_of: Callable[[Collection, Limits], Reader] | None = None
+    settings: Settings, paths: list[Path], quiet: bool, reader_of: Callable[[Engine, Limits], Reader] | None = None
 ) -> _Done:
     from indexer.sync import Sync
     from service.progress import progress
@@ -118,7 +118,7 @@ def _tell(done: _Done, as_json: bool) -> None:
         raise typer.Exit(done.status)
 
 
-def _reindex(collection: Collection, as_json: bool) -> None:
+def _reindex(collection: Engine, as_json: bool) -> None:
     from indexer.ingest import Step, reindex
     from indexer.synced import Progress
     from service.progress import progress

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -68,11 +67,11 @@ def revoke(
     print_record({"revoked": name}, as_json, words)
 
 
-def _file(index: Path | None) -> KeyFile:
+def _file(index: str | None) -> KeyFile:
     from service.keys import KeyFile, KeysError
     from service.settings import load
 
     settings: Settings = load(index=index)
     if settings.api_keys is not None or settings.api_keys_file is not None:
         raise KeysError("keys come from PASSAGES_API_KEYS or PASSAGES_API_KEYS_FILE here: change them there")
-    return KeyFile(settings.index)
+    return KeyFile(settings.folder)

@@ -78,7 +78,7 @@ def doctor(index: IndexOption = None, model: ModelOption = None, as_json: JsonOp
     settings = load(index=index, model=model)
     from indexer.doctor import examine
 
-    found = list(examine(settings.index, settings.model))
+    found = list(examine(settings.folder, settings.model))
     healthy = all(one.severity != "error" for one in found)
     record = {"index": str(settings.index), "healthy": healthy, "checks": [one._asdict() for one in found]}
     print_record(record, as_json, "\n".join(_line(one) for one in found))
@@ -88,22 +88,21 @@ def doctor(index: IndexOption = None, model: ModelOption = None, as_json: JsonOp
 
 def rebuild(index: IndexOption = None, as_json: JsonOption = False) -> None:
     """Make word index and vector files anew, from the catalog alone. Nothing is encoded."""
-    folder = _folder(index)
-    from indexer.collection import Collection
-
-    with Collection(folder) as collection, collection.lock.held(10):
-        collection.rebuild_derived()
-        collection.prune(at_least=1)
-        with collection.catalog.read() as snapshot:
-            vectors, words = snapshot.covered()
-            record = {"index": str(folder), "generation": snapshot.generation, "vectors": vectors, "words": words}
-    print_record(record, as_json, f"{folder}: what is derived from its {words:,} passages was made anew")
-
-
-def _folder(index: Path | None) -> Path:
+    from indexer.engines.opening import open_engine
     from service.settings import load
 
-    return load(index=index).index
+    with open_engine(load(index=index).where) as collection, collection.lock.held(10):
+        collection.rebuild_derived()
+        with collection.catalog.read() as snapshot:
+            _, passages = snapshot.sizes()
+            record = {"index": collection.name, "generation": snapshot.generation, "passages": passages}
+    print_record(record, as_json, f"{collection.name}: what is derived from its {passages:,} passages was made anew")
+
+
+def _folder(index: str | None) -> Path:
+    from service.settings import load
+
+    return load(index=index).folder
 
 
 def _line(one: Finding) -> str:

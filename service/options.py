@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-IndexOption = Annotated[Path | None, typer.Option("--index", help="The index folder (PASSAGES_INDEX).", show_default="index")]
+IndexOption = Annotated[
+    str | None,
+    typer.Option(
+        "--index", help="The index: a folder, or milvus://HOST:19530/COLLECTION (PASSAGES_INDEX).", show_default="index"
+    ),
+]
 ModelOption = Annotated[
     str | None, typer.Option("--model", help="A model's folder, or its name in the local cache (PASSAGES_MODEL).")
 ]

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from indexer.candidates import DeadlineError
 from indexer.encoder import TooLongError
+from indexer.engines.milvus.connection import AwayError, ServerError
 from indexer.errors import PassagesError, UnreadableError
 from indexer.filters import FilterError
 from indexer.judgements import JudgementsError
@@ -31,6 +32,10 @@ class NotReadyError(PassagesError):
     """The service is still starting."""
 
 
+class FolderOnlyError(PassagesError):
+    """What was asked for is kept in an index folder, and this index is on a server."""
+
+
 class StartError(PassagesError):
     """The service could not start, and will not without help."""
 
@@ -49,6 +54,9 @@ _STATUS: list[tuple[type[PassagesError], HTTPStatus]] = [
     (DeadlineError, HTTPStatus.SERVICE_UNAVAILABLE),
     (StartError, HTTPStatus.SERVICE_UNAVAILABLE),
     (LockedError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (AwayError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (ServerError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (FolderOnlyError, HTTPStatus.NOT_IMPLEMENTED),
     (JudgementsError, HTTPStatus.SERVICE_UNAVAILABLE),
     (ModelError, HTTPStatus.SERVICE_UNAVAILABLE),
     (FullError, HTTPStatus.INSUFFICIENT_STORAGE),
@@ -56,7 +64,7 @@ _STATUS: list[tuple[type[PassagesError], HTTPStatus]] = [
 ]
 
 
-_PASSING = (NotReadyError, LockedError, BusyError, DeadlineError, SearcherError)
+_PASSING = (NotReadyError, LockedError, BusyError, DeadlineError, SearcherError, AwayError)
 
 
 def install(app: FastAPI) -> None:

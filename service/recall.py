@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.candidates import FIRST_BLOCK
-from indexer.collection import Collection
+from indexer.engines.contract import Engine
 from indexer.intervals import wilson
 
 COUNT = 10
@@ -60,7 +60,7 @@ class LiveRecall:
         """A question that was asked, its pooled vector float32 [d]; it may be repeated later."""
         self._waiting.append(question)
 
-    def start(self, collection: Collection) -> None:
+    def start(self, collection: Engine) -> None:
         """Begin to repeat what is offered."""
         threading.Thread(target=self._run, args=(collection,), name="recall", daemon=True).start()
 
@@ -68,7 +68,7 @@ class LiveRecall:
         """Repeat no more."""
         self._stopped.set()
 
-    def _run(self, collection: Collection) -> None:
+    def _run(self, collection: Engine) -> None:
         began, spent = time.monotonic(), 0.0
         while not self._stopped.wait(_PAUSE_S):
             if self._waiting and not self._is_busy() and spent <= SHARE * (time.monotonic() - began):
@@ -79,10 +79,10 @@ class LiveRecall:
                     log.exception("recall is not measured")
                 spent += time.thread_time() - before
 
-    def _repeat(self, collection: Collection, question: Floats) -> None:
+    def _repeat(self, collection: Engine, question: Floats) -> None:
         with collection.view() as view:
             vectors = view.vectors
-        if vectors.exact or not len(vectors):
+        if vectors is None or vectors.exact or not len(vectors):
             return
         near = vectors.nearest(question, FIRST_BLOCK).keys[:COUNT]  # as many as a search asks for
         exact = vectors.exact_nearest(question, COUNT).keys

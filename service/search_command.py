@@ -45,11 +45,11 @@ def search(
     from service.settings import load
 
     settings = load(index=index, model=model)
-    from indexer.collection import Collection
+    from indexer.engines.opening import open_engine
     from indexer.search import search as ask
 
     query = _query(question, condition or [], (before, after), group, limit, offset, min_score, explain or as_json)
-    answer = ask(Collection(settings.index, settings.model, runtime=settings.runtime), query)
+    answer = ask(open_engine(settings.where, settings.model, runtime=settings.runtime), query)
     if as_json:
         from service.contract import search_response
 

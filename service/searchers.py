@@ -20,12 +20,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import IO, cast
 
 from indexer.candidates import DeadlineError
 from indexer.children import child_command
-from indexer.collection import Collection
+from indexer.engines.address import Where
+from indexer.engines.contract import Engine
+from indexer.engines.opening import open_engine
 from indexer.errors import PassagesError
 from indexer.reading import Encoding
 from indexer.schema import DamagedError
@@ -46,7 +47,7 @@ class SearcherError(PassagesError):
 class Searchers:
     """``count`` children over one index folder; none at all searches in the caller's thread. Safe to share between threads."""
 
-    def __init__(self, collection: Collection, count: int) -> None:
+    def __init__(self, collection: Engine, count: int) -> None:
         self._collection, self._count = collection, count
         self._idle: queue.LifoQueue[_Child] = queue.LifoQueue()  # the last one used: its caches are warm
         self._every: set[_Child] = set()
@@ -129,7 +130,7 @@ class Searchers:
             return list(threads.map(lambda query, encoding: self.ask(query, encoding, until), queries, encodings))
 
     def _child(self) -> _Child:
-        child = _Child(self._collection.folder, self._collection.model)
+        child = _Child(self._collection.where, self._collection.model)
         with self._lock:
             self._every.add(child)
         if self._stopped.is_set():
@@ -157,18 +158,19 @@ class Searchers:
 class _Child:
     """One process; one question at a time. ``until`` is when what it is at must have ended."""
 
-    def __init__(self, folder: Path, model: str) -> None:
+    def __init__(self, where: Where, model: str) -> None:
         level, messages = logs.in_force()
-        told = [str(folder), model, level, *(["messages"] if messages else [])]
+        told = [model, level, *(["messages"] if messages else [])]
         command = child_command("service.searchers", *told)
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603
         self.until = math.inf
+        with suppress(OSError):  # one that has ended already is told of by the first question
+            self._send(where)  # not an argument, which others on this machine see: it may hold a password
 
     def ask(self, request: tuple[Query, Encoding] | None, until: float | None = None) -> Rendered:
         self.until = math.inf if until is None else until
         try:
-            pickle.dump(request, cast("IO[bytes]", self._process.stdin))
-            cast("IO[bytes]", self._process.stdin).flush()
+            self._send(request)
             reply = pickle.load(cast("IO[bytes]", self._process.stdout))  # noqa: S301  # what this program's own child wrote
         except (OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
             raise SearcherError("the process that searched has ended: ask again; the server's log may say why") from error
@@ -177,6 +179,10 @@ class _Child:
         if isinstance(reply, BaseException):
             raise reply
         return cast("Rendered", reply)
+
+    def _send(self, what: object) -> None:
+        pickle.dump(what, cast("IO[bytes]", self._process.stdin))
+        cast("IO[bytes]", self._process.stdin).flush()
 
     def kill(self) -> None:
         """It only reads, so there is nothing that it must finish."""
@@ -206,7 +212,7 @@ def _timed(query: Query, encoding: Encoding, until: float | None) -> Query:
     return replace(query, timeout_s=left + encoding.took_ms / 1000)
 
 
-def _serve(collection: Collection, questions: IO[bytes], answers: IO[bytes]) -> None:
+def _serve(collection: Engine, questions: IO[bytes], answers: IO[bytes]) -> None:
     """Answer what comes until nothing comes any more; None asks only whether all is loaded."""
     with collection.view():  # opens what searches need
         pass
@@ -219,7 +225,7 @@ def _serve(collection: Collection, questions: IO[bytes], answers: IO[bytes]) -> 
         answers.flush()
 
 
-def _reply(collection: Collection, query: Query, encoding: Encoding) -> Rendered | Exception:
+def _reply(collection: Engine, query: Query, encoding: Encoding) -> Rendered | Exception:
     try:
         return rendered(search(collection, query, encoding))
     except Exception as error:
@@ -228,7 +234,7 @@ def _reply(collection: Collection, query: Query, encoding: Encoding) -> Rendered
         return error
 
 
-def main(folder: str, model: str, level: logs.Level, messages: str = "") -> None:
+def main(model: str, level: logs.Level, messages: str = "") -> None:
     """A child: answers on what was its standard output, and logs as the server does."""
     # Ctrl-C, and the end of a service, are for the server too, which finishes what is asked and then ends its children.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -236,8 +242,9 @@ def main(folder: str, model: str, level: logs.Level, messages: str = "") -> None
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints must not do so among the answers
     logs.configure(level, bool(messages))
-    log.debug("process %d searches %s", os.getpid(), folder)
     try:
-        _serve(Collection(Path(folder), model), sys.stdin.buffer, answers)
+        where: Where = pickle.load(sys.stdin.buffer)  # noqa: S301  # from the process that started this one
+        log.debug("process %d searches %s", os.getpid(), where)
+        _serve(open_engine(where, model), sys.stdin.buffer, answers)
     except BrokenPipeError:  # nobody waits for the answer
         os._exit(0)

@@ -32,7 +32,7 @@ def run(settings: Settings) -> None:
     access_log.configure()
     door, first_key = door_of(settings)
     if first_key is not None:
-        _tell(first_key, settings.index)
+        _tell(first_key, settings.folder)
     print(
         f"Passages on http://{f'[{host}]' if ':' in host else host}:{port} (index: {settings.index})",
         file=sys.stderr,
@@ -50,7 +50,7 @@ def run(settings: Settings) -> None:
 def _app(settings: Settings, door: Door) -> FastAPI:
     limits = Limits(queue=settings.queue, deadline_s=settings.deadline_ms / 1000, processes=settings.processes)
     extraction = DEFAULT_EXTRACTION._replace(seconds=settings.extraction_timeout_s, file=settings.file_mb << 20)
-    return create_app(settings.index, settings.model, limits, settings.runtime, door, extraction)
+    return create_app(settings.where, settings.model, limits, settings.runtime, door, extraction)
 
 
 def _listen(host: str, port: int) -> socket.socket:

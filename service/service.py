@@ -8,13 +8,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 import indexer
 from indexer import synced
-from indexer.collection import Collection
+from indexer.engines.address import Where
+from indexer.engines.contract import Engine
+from indexer.engines.milvus.connection import AwayError
+from indexer.engines.opening import open_engine
 from indexer.errors import PassagesError
 from indexer.extraction import DEFAULT_LIMITS as DEFAULT_EXTRACTION
 from indexer.extraction import Limits as Extraction
@@ -24,7 +27,6 @@ from indexer.runtimes import Kind
 from indexer.schema import DamagedError
 from indexer.search import Query, all_encoded, encoded
 from indexer.sync import Sync
-from indexer.witness import Witness
 from service.admission import DEFAULT_LIMITS, Admission, Limits
 from service.events import Commit, Events, Progress, State
 from service.metrics import Metrics
@@ -45,7 +47,7 @@ class Service:
 
     def __init__(
         self,
-        index: Path,
+        index: Where,
         model: str,
         limits: Limits = DEFAULT_LIMITS,
         runtime: Kind = "auto",
@@ -54,6 +56,7 @@ class Service:
         self.index, self._model, self._runtime, self.extraction = index, model, runtime, extraction
         self.events = Events(self._commit)
         self.admission, self.metrics, self._processes = Admission(limits), Metrics(), min(limits.processes, limits.threads)
+        self._patience_s = limits.deadline_s
         # One at a time, and not where questions wait: who writes judgements, whose file another process may have, and who has
         # every document looked at.
         self.judging, self.scanning = (Admission(limits._replace(threads=1)) for _ in range(2))
@@ -65,7 +68,7 @@ class Service:
         self._writers = threading.BoundedSemaphore(MAX_WRITERS)
         self.ready = threading.Event()
         self.failure: str | None = None
-        self._collection: Collection | None = None
+        self._collection: Engine | None = None
         self._told: str | None = None
 
     def tell(self, fault: str) -> None:
@@ -75,7 +78,7 @@ class Service:
             log.error("%s", fault)
 
     @property
-    def collection(self) -> Collection:
+    def collection(self) -> Engine:
         """The open collection. Raises :class:`NotReadyError`, and :class:`indexer.schema.DamagedError` while it is damaged."""
         if self.failure is not None:
             raise StartError(self.failure)
@@ -110,11 +113,10 @@ class Service:
 
     def last_commit(self) -> datetime | None:
         """When the index was changed last, by whomever; None if that is not known."""
-        seen = Witness(self.index).seen_at()
-        return None if seen is None else datetime.fromtimestamp(int(seen), UTC)
+        return None if self._collection is None else self._collection.last_commit()
 
     @contextmanager
-    def writing(self) -> Iterator[Collection]:
+    def writing(self) -> Iterator[Engine]:
         """The collection, for a write. Raises :class:`LockedError` at once if many wait already: they hold the threads
         that answer questions."""
         if not self._writers.acquire(blocking=False):
@@ -181,12 +183,10 @@ class Service:
 
     def _start(self) -> None:
         try:
-            self._collection = Collection(
-                self.index, self._model, create=True, runtime=self._runtime, fold_later=self.upkeep.is_due
-            )
+            self._collection = self._opened()
             self._searchers = Searchers(self._collection, self._processes)
             self._searchers.start()
-            sweep(self.index)
+            sweep(self._collection.upload_folder())
             _seed(self._collection, self.events.progress)
             self._collection.encoder.warm()
             self._searchers.wait()
@@ -206,6 +206,19 @@ class Service:
             self.scrub.start(self._collection)
             self.ready.set()
 
+    def _opened(self) -> Engine:
+        """The collection; a server that is away is waited for."""
+        while True:
+            try:
+                return open_engine(
+                    self.index, self._model, create=True, runtime=self._runtime, fold_later=self.upkeep.is_due,
+                    patience_s=self._patience_s,
+                )  # fmt: skip
+            except AwayError as error:
+                if self._closed:
+                    raise
+                self.tell(str(error))
+
     def _failed(self, why: str) -> None:
         self.failure = why
         if self._searchers is not None:
@@ -216,7 +229,7 @@ def _until(query: Query) -> float | None:
     return None if query.timeout_s is None else time.monotonic() + query.timeout_s
 
 
-def _seed(collection: Collection, tell: Callable[[Progress], None]) -> None:
+def _seed(collection: Engine, tell: Callable[[Progress], None]) -> None:
     """Give an empty index something to search: the documents of seeds/, which a container's image leaves out."""
     if not SEEDS.is_dir():
         return

@@ -6,12 +6,14 @@ import difflib
 import os
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from indexer.engines.address import Address, Consistency, Where, where_of
 from indexer.errors import PassagesError
 from indexer.models import DEFAULT_MODEL
 from indexer.runtimes import Kind, cores
@@ -24,12 +26,18 @@ class SettingsError(PassagesError):
     """A setting is unknown or has a value that it cannot have."""
 
 
+def _named(index: object) -> object:
+    return where_of(index) if isinstance(index, str) else index
+
+
 class Settings(BaseSettings):
     """Every setting, by its name in ``passages.toml``; the variable is the name in capitals behind ``PASSAGES_``."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, toml_file=SETTINGS_FILE, extra="forbid", frozen=True)
 
-    index: Annotated[Path, AfterValidator(Path.expanduser)] = Field(Path("index"), description="the index folder")
+    index: Annotated[Where, BeforeValidator(_named)] = Field(
+        Path("index"), description="the index folder, or a collection on a Milvus server: milvus://HOST:19530/COLLECTION"
+    )
     host: str = Field("127.0.0.1", description="the address that the server listens on")
     port: int = Field(8080, ge=0, le=65535, description="the port that the server listens on; 0 takes a free one")
     model: str = Field(DEFAULT_MODEL, description="a sentence-transformers model: a folder, or a name in the local cache")
@@ -60,7 +68,36 @@ class Settings(BaseSettings):
     file_mb: int = Field(200, ge=1, description="the largest file that is read, in MiB; a larger one is reported")
     url: str | None = Field(None, description="for `passages mcp`: a server to ask, instead of opening an index")
     key: SecretStr | None = Field(None, description="for `passages mcp`: the key that it sends to that server")
+    milvus_token: SecretStr | None = Field(None, description="for a Milvus server that asks for it: user:password, or its key")
+    milvus_authority: Path | None = Field(
+        None, description="the certificate that a Milvus server's is signed with: the connection is encrypted then"
+    )
+    milvus_consistency: Consistency = Field(
+        "Bounded", description="how new what a Milvus server finds must be: Strong, Session, Bounded or Eventually"
+    )
     data: Path = Field(Path("../shared/data"), description="judged question sets, for tests and measurements only")
+
+    @property
+    def where(self) -> Where:
+        """Where the index is, with what a server asks for."""
+        return self.reached(self.index)
+
+    def reached(self, where: Where) -> Where:
+        """The same with what a server asks for."""
+        if isinstance(where, Path):
+            return where
+        token = self.milvus_token.get_secret_value() if self.milvus_token is not None else None
+        authority = self.milvus_authority and self.milvus_authority.expanduser()
+        return replace(where, token=token, authority=authority, consistency=self.milvus_consistency)
+
+    @property
+    def folder(self) -> Path:
+        """The index folder. Raises :class:`SettingsError` where the index is none."""
+        if isinstance(self.index, Address):
+            raise SettingsError(
+                f"{self.index} is a collection on a server, and this works on an index folder: name one by --index"
+            )
+        return self.index
 
     @classmethod
     def settings_customise_sources(

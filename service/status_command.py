@@ -15,9 +15,9 @@ from service.options import IndexOption, JsonOption
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from indexer.engines.contract import Engine, Reader
     from indexer.models import ModelContract
     from indexer.records import Counts
-    from indexer.snapshot import Snapshot
 
 MOST_FOLDERS = 12
 NOT_FILES = "(written over HTTP)"
@@ -34,9 +34,10 @@ class Place(NamedTuple):
 
 class Holdings(NamedTuple):
     """What one commit holds. ``failed`` are (path, record, reason), ``noted`` (path, part of it, remark); ``written`` is when
-    the catalog was last written; ``sizes`` are bytes on disk by what they hold."""
+    the catalog was last written; ``sizes`` are bytes on this machine's disk by what they hold, ``notes`` what the engine
+    lacks."""
 
-    folder: Path
+    where: str
     generation: int
     counts: Counts
     contract: ModelContract | None
@@ -45,6 +46,7 @@ class Holdings(NamedTuple):
     places: list[Place]
     written: datetime
     sizes: dict[str, int]
+    notes: tuple[str, ...]
     content_hash: str | None
 
 
@@ -64,11 +66,11 @@ def status(
     from service.settings import load
 
     settings = load(index=index)
-    from indexer.collection import Collection
     from indexer.contents import content_hash
+    from indexer.engines.opening import open_engine
 
-    with Collection(settings.index).catalog.read() as snapshot:
-        found = _holdings(settings.index, snapshot, content_hash(snapshot) if with_hash else None)
+    with open_engine(settings.where) as collection, collection.catalog.read() as snapshot:
+        found = _holdings(collection, snapshot, content_hash(snapshot) if with_hash else None)
     if as_json:
         from service.terminal import print_record
 
@@ -79,7 +81,7 @@ def status(
         _draw(console(), found)
 
 
-def _holdings(folder: Path, snapshot: Snapshot, digest: str | None) -> Holdings:
+def _holdings(collection: Engine, snapshot: Reader, digest: str | None) -> Holdings:
     sources, counts = snapshot.sources(), snapshot.counts()
     documents = snapshot.document_counts()
     folders: dict[str, int] = {}
@@ -92,14 +94,18 @@ def _holdings(folder: Path, snapshot: Snapshot, digest: str | None) -> Holdings:
     failed = [(source.path, *one) for source in sources for one in source.failures]
     noted = [(source.path, *one) for source in sources for one in source.remarks]
     places.sort(key=lambda place: (-place.documents, place.folder))
+    where = collection.where
+    written = _written(where) if isinstance(where, Path) else collection.last_commit() or datetime.fromtimestamp(0, UTC)
+    sizes = _sizes(where) if isinstance(where, Path) else {}
     return Holdings(
-        folder, snapshot.generation, counts, snapshot.contract, failed, noted, places, _written(folder), _sizes(folder), digest
-    )
+        collection.name, snapshot.generation, counts, snapshot.contract, failed, noted, places, written, sizes,
+        collection.notes, digest,
+    )  # fmt: skip
 
 
 def _record(found: Holdings) -> dict[str, Any]:
     return {
-        "index": str(found.folder),
+        "index": found.where,
         "generation": found.generation,
         **found.counts._asdict(),
         **({"content_hash": found.content_hash} if found.content_hash else {}),
@@ -107,6 +113,7 @@ def _record(found: Holdings) -> dict[str, Any]:
         "written": found.written.isoformat(timespec="seconds"),
         "folders": [place._asdict() for place in found.places],
         "bytes": found.sizes,
+        "notes": list(found.notes),
         "failed": [{"path": path, "record": record, "reason": reason} for path, record, reason in found.failed],
         "noted": [{"path": path, "about": about, "remark": remark} for path, about, remark in found.noted],
     }
@@ -120,7 +127,7 @@ def _draw(shown: Console, found: Holdings) -> None:
 
     documents, passages, characters, _ = found.counts
     shown.print(
-        Text(f"{found.folder}: ", style="bold").append(
+        Text(f"{found.where}: ", style="bold").append(
             ", ".join((counted(documents, "document"), counted(passages, "passage"), counted(characters, "character"))),
             style="not bold",
         )
@@ -130,7 +137,8 @@ def _draw(shown: Console, found: Holdings) -> None:
     facts = [
         ("last commit", f"{found.generation:,}, {found.written.astimezone():%Y-%m-%d %H:%M:%S}"),
         ("model", model),
-        ("on disk", f"{size(sum(found.sizes.values()))}: {sizes}"),
+        *([("on disk", f"{size(sum(found.sizes.values()))}: {sizes}")] if found.sizes else []),
+        *[("note", note) for note in found.notes],
         *([("content hash", found.content_hash)] if found.content_hash else []),
     ]
     for name, value in facts:

@@ -7,9 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from indexer.collection import Collection
+from indexer.engines.contract import Engine
 from indexer.errors import PassagesError
-from indexer.ingest import fold
 
 _PATIENCE_S = 60.0  # for another writer
 _DAILY_S = 24 * 3600.0
@@ -28,7 +27,7 @@ class Upkeep:
         """Something was written."""
         self._due.set()
 
-    def start(self, collection: Collection) -> None:
+    def start(self, collection: Engine) -> None:
         """Begin, with a look at the files that searches map."""
         threading.Thread(target=self._run, args=(collection,), name="upkeep", daemon=True).start()
 
@@ -37,9 +36,9 @@ class Upkeep:
         self._stopped = True
         self._due.set()
 
-    def _run(self, collection: Collection) -> None:
+    def _run(self, collection: Engine) -> None:
         if not _is_whole(collection):
-            log.warning("the vectors in %s are damaged: they are read from the catalog and made again", collection.folder)
+            log.warning("the vectors in %s are damaged: they are read from the catalog and made again", collection.name)
             self._fold(collection)
             self._tell()
         while self._due.wait() and not self._stopped:
@@ -52,10 +51,10 @@ class Upkeep:
         except Exception:  # they read the catalog until they open the files anew; what is written must still be folded
             log.exception("the processes that search do not use the files that were made again")
 
-    def _fold(self, collection: Collection) -> None:
+    def _fold(self, collection: Engine) -> None:
         try:
             with collection.lock.held(_PATIENCE_S):
-                fold(collection)
+                collection.fold()
         except PassagesError as error:  # another process is writing, and folds what it finds
             log.info("not folded: %s", error)
         except Exception:  # the next commit is another chance
@@ -69,7 +68,7 @@ class Scrub:
     def __init__(self) -> None:
         self._stopped = threading.Event()
 
-    def start(self, collection: Collection) -> None:
+    def start(self, collection: Engine) -> None:
         """Begin."""
         threading.Thread(target=self._run, args=(collection,), name="scrub", daemon=True).start()
 
@@ -77,7 +76,7 @@ class Scrub:
         """Look no more."""
         self._stopped.set()
 
-    def _run(self, collection: Collection) -> None:
+    def _run(self, collection: Engine) -> None:
         while not self._stopped.is_set():
             try:
                 collection.catalog.check(_Pace(self._stopped))
@@ -86,7 +85,7 @@ class Scrub:
             except PassagesError as error:
                 log.error("%s", error)
             except Exception:  # it is a look, nothing depends on it
-                log.exception("the catalog in %s was not checked", collection.folder)
+                log.exception("the catalog in %s was not checked", collection.name)
             self._stopped.wait(_DAILY_S)
 
 
@@ -106,9 +105,9 @@ class _Pace:
         self._since = time.monotonic()
 
 
-def _is_whole(collection: Collection) -> bool:
+def _is_whole(collection: Engine) -> bool:
     try:
         return collection.check_vectors()
     except Exception:  # it is a look, nothing depends on it
-        log.exception("the vectors in %s were not checked", collection.folder)
+        log.exception("the vectors in %s were not checked", collection.name)
         return True

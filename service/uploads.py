@@ -14,12 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, BinaryIO, Literal, NamedTuple
 
 from indexer.catalog import document_hash
-from indexer.collection import Collection
 from indexer.documents import SIDECAR_SUFFIX, Document, Unreadable, document_from_record, is_supported, read_documents
+from indexer.engines.contract import Engine
 from indexer.errors import PassagesError, UnreadableError
 from indexer.extraction import Extractor, Limits
 from indexer.ingest import Ingest, Step
@@ -82,15 +82,15 @@ class Outcome:
             raise UnreadableError(told or "there is nothing to store: send a record, a list of records, or files")
 
 
-def sweep(index: Path) -> None:
+def sweep(where: Path | None) -> None:
     """Delete what servers left that were killed during an upload."""
-    for folder in index.glob(f"{_FOLDER}*"):
+    for folder in (where or Path(gettempdir())).glob(f"{_FOLDER}*"):
         with suppress(OSError):
             if time.time() - folder.stat().st_mtime > _LEFT_S:
                 shutil.rmtree(folder)
 
 
-def store_records(collection: Collection, body: bytes) -> Outcome:
+def store_records(collection: Engine, body: bytes) -> Outcome:
     """Store the record, or each of the list of records, that ``body`` is in JSON. Raises :class:`UnreadableError` if none can
     be, :class:`indexer.lock.LockedError`."""
     outcome = Outcome()
@@ -102,9 +102,10 @@ def store_records(collection: Collection, body: bytes) -> Outcome:
 class Upload:
     """Some files on their way in. One that fails is told, and the rest is stored."""
 
-    def __init__(self, collection: Collection, limits: Limits, job: str, tell: Tell) -> None:
+    def __init__(self, collection: Engine, limits: Limits, job: str, tell: Tell) -> None:
         self._collection, self._limits, self._job, self._tell = collection, limits, job, tell
         self._outcome, self._done, self._total = Outcome(), 0, 0
+        self._where = collection.upload_folder()
 
     def run(self, files: Sequence[Sent]) -> Outcome:
         """Store them. Raises what kept the last from being stored, if none was."""
@@ -126,9 +127,9 @@ class Upload:
 
     def _folder(self) -> TemporaryDirectory[str]:
         try:
-            return TemporaryDirectory(prefix=_FOLDER, dir=self._collection.folder)
+            return TemporaryDirectory(prefix=_FOLDER, dir=self._where)
         except OSError as error:
-            raise _no_room(self._collection.folder, error) from error
+            raise _no_room(self._where or Path(gettempdir()), error) from error
 
     def _saved(self, folder: str, files: Sequence[Sent]) -> list[tuple[Path, str, int]]:
         """All of them are saved before one is read, so that each is beside its sidecar."""
@@ -143,7 +144,7 @@ class Upload:
                 with path.open("xb") as target:
                     shutil.copyfileobj(one.content, target)
             except OSError as error:
-                raise _no_room(self._collection.folder, error) from error
+                raise _no_room(self._where or Path(gettempdir()), error) from error
             saved.append((path, one.name, one.size))
         return [one for one in saved if not _is_beside_its_file(one[0])]
 
@@ -170,7 +171,7 @@ class Upload:
 
 
 def _store(
-    collection: Collection,
+    collection: Engine,
     documents: Iterable[Document | Unreadable],
     name: str,
     outcome: Outcome,
@@ -195,7 +196,7 @@ def _store(
     outcome.stored += stored
 
 
-def _put(collection: Collection, document: Document, ingest: Ingest) -> Stored:
+def _put(collection: Engine, document: Document, ingest: Ingest) -> Stored:
     with collection.catalog.read() as snapshot:
         known = snapshot.owner(document.id)
         if known is not None and known[1] == document_hash(document):

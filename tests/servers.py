@@ -131,7 +131,7 @@ def serving(index: Path, name: str = "server", env: Mapping[str, str] | None = N
     folder = index.parent / name
     folder.mkdir(exist_ok=True)
     said = folder / "stderr"
-    settings = environment(PASSAGES_INDEX=str(index.resolve()), PASSAGES_PORT="0", **(env or {}))
+    settings = environment(**{"PASSAGES_INDEX": str(index.resolve()), "PASSAGES_PORT": "0", **(env or {})})
     with said.open("wb") as stderr:
         process = subprocess.Popen([PASSAGES, "serve"], env=settings, cwd=folder, stdout=stderr, stderr=stderr)
     try:

@@ -170,7 +170,7 @@ def test_status_draws_a_bar_for_each_folder_and_counts_what_came_over_http(
             (tmp_path / folder / f"{number}.txt").write_text(f"Text {number} of the {folder}.")
     Sync(collection).run([tmp_path / "many", tmp_path / "few"])
     whales(collection)
-    status(collection.folder)
+    status(str(collection.folder))
     plain = STYLE.sub("", capsys.readouterr().out)
     assert re.search(r"^last commit  \d+, \d{4}-\d\d-\d\d \d\d:\d\d:\d\d$", plain, re.MULTILINE)
     bars = {name: len(drawn) for name, drawn in re.findall(r"^\S*?([a-z]+|HTTP\)) +\d +(█+)", plain, re.MULTILINE)}

@@ -23,12 +23,12 @@ from eval.load import Target
 from eval.serving import Served
 from eval.sets import read_set
 from indexer import collection as collections
-from indexer import ingest, vectorfiles, vectorstate, words
+from indexer import vectorfiles, vectorstate, words
 from indexer.collection import Collection
 from indexer.documents import Document
 from indexer.encoder import Encoder
 from indexer.files import sealed, unsealed
-from indexer.ingest import Ingest, fold, put, reindex, remove
+from indexer.ingest import Ingest, put, reindex, remove
 from indexer.search import Query, search
 from indexer.vectorfiles import read_record, write_files
 from indexer.vectorstate import tag
@@ -52,7 +52,7 @@ GATE = Path(__file__).parent.parent / "eval" / "gate"
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Words and vectors are folded every few commits, and both lie in files."""
     for module, name, value in (
-        (ingest, "FOLD_PASSAGES", 3), (ingest, "FOLD_VECTORS", 4), (vectorstate, "FILES_PASSAGES", 10),
+        (collections, "FOLD_PASSAGES", 3), (collections, "FOLD_VECTORS", 4), (vectorstate, "FILES_PASSAGES", 10),
         (collections, "LONG_TAIL", 3),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, value)
@@ -121,7 +121,7 @@ def test_searches_see_both_documents_of_a_commit_or_neither_while_it_is_written_
                 if due.wait(0.05):
                     due.clear()
                     with filled.lock.held(10):
-                        fold(filled)
+                        filled.fold()
 
         def write() -> None:
             for number in range(1, 15):

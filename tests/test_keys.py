@@ -211,7 +211,7 @@ def test_keys_are_made_listed_and_revoked_on_the_command_line(tmp_path: Path, mo
 def test_any_address_but_loopback_demands_a_key_and_makes_the_first(tmp_path: Path, host: str, is_made: bool) -> None:
     settings = load(index=tmp_path / "index", host=host)
     door, secret = door_of(settings)
-    assert (door.policy.demanded, secret is not None, KeyFile(settings.index).path.exists()) == (is_made, is_made, is_made)
+    assert (door.policy.demanded, secret is not None, KeyFile(settings.folder).path.exists()) == (is_made, is_made, is_made)
     assert door_of(settings)[1] is None  # made once
 
 

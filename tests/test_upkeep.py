@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from indexer import ingest
+from indexer import collection as collections
 from indexer.collection import Collection
 from indexer.documents import Document
 from indexer.ingest import put, remove
@@ -28,7 +28,7 @@ def tail_size(collection: Collection) -> int:
 def test_what_was_written_is_folded_in_another_thread_and_the_writer_does_not_wait(
     collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "FOLD_PASSAGES", 2)
+    monkeypatch.setattr(collections, "FOLD_PASSAGES", 2)
     folding: list[str] = []
     fold_words = Collection.fold_words
 
@@ -59,7 +59,7 @@ def test_a_deletion_makes_it_due_too(collection: Collection) -> None:
 
 def test_another_writer_is_no_error(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.upkeep._PATIENCE_S", 0.05)
-    monkeypatch.setattr(ingest, "FOLD_PASSAGES", 1)
+    monkeypatch.setattr(collections, "FOLD_PASSAGES", 1)
     put(collection, Document("d", "", "A text."))
     upkeep = Upkeep()
     with collection.lock.held(1):
@@ -76,7 +76,7 @@ def test_files_are_checked_once_and_made_again_if_they_are_damaged(
 ) -> None:
     monkeypatch.setattr(Collection, "check_vectors", lambda _: False)
     folded = threading.Event()
-    monkeypatch.setattr("service.upkeep.fold", lambda _: folded.set())
+    monkeypatch.setattr(Collection, "fold", lambda _: folded.set())
     upkeep = Upkeep()
     upkeep.start(collection)
     assert folded.wait(10)
@@ -88,7 +88,7 @@ def test_processes_that_cannot_be_renewed_do_not_end_the_folding(
     collection: Collection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(Collection, "check_vectors", lambda _: False)
-    monkeypatch.setattr(ingest, "FOLD_PASSAGES", 1)
+    monkeypatch.setattr(collections, "FOLD_PASSAGES", 1)
 
     def fail() -> None:
         raise SearcherError("no process can be started")

@@ -185,14 +185,14 @@ def test_who_only_folds_reads_no_vectors_into_memory(store: Collection) -> None:
 
 
 def test_indexing_folds_vectors(store: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("indexer.ingest.FOLD_VECTORS", 10)
+    monkeypatch.setattr("indexer.collection.FOLD_VECTORS", 10)
     write(store, range(60))
     ingest.remove(store, "0")
     assert in_files(store) == 59
 
 
 def test_a_fold_that_fails_leaves_what_was_committed(store: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("indexer.ingest.FOLD_VECTORS", 10)
+    monkeypatch.setattr("indexer.collection.FOLD_VECTORS", 10)
     write(store, range(60))
 
     def full(*_: object) -> None:

@@ -333,6 +333,7 @@ class Status:
     exact: bool
     recall: Recall | None = None
     runtime: Runtime | None = None
+    notes: tuple[str, ...] = ()
     model: Mapping[str, Any] | None = None
 
 

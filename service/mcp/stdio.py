@@ -16,7 +16,7 @@ import anyio
 import httpx2
 from pydantic import SecretStr
 
-from indexer.collection import Collection
+from indexer.engines.opening import open_engine
 from service import logs
 from service.admission import Limits
 from service.app import create_app
@@ -40,12 +40,10 @@ def run(settings: Settings) -> NoReturn:
 
 
 def _local(settings: Settings) -> Serve:
-    with Collection(
-        settings.index
-    ):  # an index that is none is told here, where a person sees it, and not at the first question
+    with open_engine(settings.where):  # one that is none is told here, where a person sees it, not at the first question
         pass
     limits = Limits(queue=settings.queue, deadline_s=settings.deadline_ms / 1000)  # one person asks: no further processes
-    app = create_app(settings.index, settings.model, limits, settings.runtime)
+    app = create_app(settings.where, settings.model, limits, settings.runtime)
     service: Service = app.state.service
 
     @asynccontextmanager

@@ -19,8 +19,8 @@ NONE, KILL_BEFORE, KILL_AFTER, FAIL_ONCE, FAIL_FROM = range(5)
 # Thresholds that a collection of tens of passages passes: it is folded, and its vectors lie in files.
 CONSTANTS = {
     "indexer.ingest:COMMIT_PASSAGES": 16,
-    "indexer.ingest:FOLD_PASSAGES": 24,
-    "indexer.ingest:FOLD_VECTORS": 24,
+    "indexer.collection:FOLD_PASSAGES": 24,
+    "indexer.collection:FOLD_VECTORS": 24,
     "indexer.collection:LONG_TAIL": 24,
     "indexer.vectorstate:FILES_PASSAGES": 24,
 }

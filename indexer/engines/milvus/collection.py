@@ -1,0 +1,194 @@
+"""A collection on a Milvus server. What is kept is there alone, so any number of services can share it."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from indexer.encoder import Encoder
+from indexer.engines.address import Address
+from indexer.engines.contract import Engine
+from indexer.engines.milvus.connection import Connection, Tables
+from indexer.engines.milvus.encoding import token_fields
+from indexer.engines.milvus.mirror import Mirror
+from indexer.engines.milvus.reader import MilvusReader
+from indexer.engines.milvus.state import State, Totals, read_state, state_row
+from indexer.engines.milvus.tables import DOCUMENTS, META, has, make_named, make_passages
+from indexer.engines.milvus.view import Frequencies, MilvusView
+from indexer.engines.milvus.writer import MilvusWriter, sweep
+from indexer.lock import LockedError
+from indexer.ranking import READINGS
+from indexer.runtimes import Kind
+from indexer.schema import CatalogError
+
+PATIENCE_S = 60.0  # a server that was started again takes half a minute until it answers
+_WITHOUT_WORDS = ("vector", "tokens")
+
+
+class MilvusCollection(Engine):
+    """See :class:`indexer.engines.contract.Engine`."""
+
+    def __init__(
+        self,
+        address: Address,
+        model: str,
+        *,
+        create: bool = False,
+        encoder: Encoder | None = None,
+        runtime: Kind = "auto",
+        fold_later: Callable[[], None] | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        """Open what is at ``address``, or make it if ``create``. A request waits ``patience_s`` for the server, unless it has a
+        time of its own. Raises :class:`CatalogError`, and what :meth:`Connection.call` raises."""
+        super().__init__(model, encoder, runtime, fold_later)
+        self.address = address
+        self._connection = Connection(address, patience_s)
+        self._lock = _Lock()
+        self._mirror: tuple[tuple[str, int], Mirror] | None = None
+        self._mirroring = threading.Lock()
+        self._frequencies = Frequencies()
+        self._open(create)
+        if not self._connection.server.words:
+            self.readings = _WITHOUT_WORDS
+
+    @property
+    def where(self) -> Address:
+        """The address."""
+        return self.address
+
+    @property
+    def catalog(self) -> MilvusCollection:
+        """What is kept is the collection itself."""
+        return self
+
+    @property
+    def lock(self) -> _Lock:
+        """One request of this process writes; other processes write as they like."""
+        return self._lock
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the server lacks."""
+        if self.readings == READINGS:
+            return ()
+        version = self._connection.server.version
+        return (
+            f"the Milvus server is of version {version}, which does not rank by words (2.5 does): passages are found by their "
+            "vectors and ranked by these and their tokens, phrases are looked for in these, and scores are not calibrated",
+        )
+
+    @contextmanager
+    def read(self) -> Iterator[MilvusReader]:
+        """See :class:`indexer.engines.contract.Store`."""
+        yield self._reader(Tables(self._connection))
+
+    @contextmanager
+    def write(self) -> Iterator[MilvusWriter]:
+        """See :class:`indexer.engines.contract.Store`."""
+        tables = Tables(self._connection, consistency="Strong")
+        writer = MilvusWriter(tables, read_state(tables), self._mirror_of)
+        yield writer
+        writer.commit()
+
+    @contextmanager
+    def view(self, timeout_s: float | None = None) -> Iterator[MilvusView]:
+        """See :class:`indexer.engines.contract.Engine`."""
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        yield MilvusView(self._reader(Tables(self._connection, until)), self._frequencies, self.readings == READINGS)
+
+    def look(self) -> None:
+        """Nothing is known to be wrong: what is, each request meets."""
+
+    def check(self, pause: Callable[[], None] = lambda: None) -> None:
+        """A server looks after what it keeps."""
+
+    def refuse(self, damage: str) -> None:
+        """Nothing is: no process can find a server's files damaged."""
+
+    def fold(self, at_once: bool = False) -> None:
+        """Clear up after writers that ended in the middle, and count again, ``at_once`` or if what they added up is not what is
+        there."""
+        tables = Tables(self._connection, consistency="Strong")
+        if sweep(tables) or at_once or read_state(tables).totals.documents != tables.count(DOCUMENTS):
+            self._count(tables)
+
+    def rebuild_derived(self) -> None:
+        """Count again how much there is, and clear up."""
+        tables = Tables(self._connection, consistency="Strong")
+        sweep(tables)
+        self._count(tables)
+
+    def check_vectors(self) -> bool:
+        """Nothing is mapped here."""
+        return True
+
+    def last_commit(self) -> datetime | None:
+        """The collection's generation is the millisecond of its last commit."""
+        with self.read() as snapshot:
+            generation = snapshot.generation
+        return datetime.fromtimestamp(generation // 1000, UTC) if generation else None
+
+    def upload_folder(self) -> None:
+        """No folder belongs to it."""
+        return
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._connection.close()
+
+    def _open(self, create: bool) -> None:
+        if has(self._connection, META):
+            make_named(self._connection)  # loads them, and makes what an interruption left out
+        elif create:
+            make_named(self._connection)
+        else:
+            raise CatalogError(f"there is no index at {self.address}; make one: passages index --index {self.address} PATH...")
+        tables = Tables(self._connection, consistency="Strong")
+        state = read_state(tables)
+        if state.contract:
+            make_passages(self._connection, state.contract)
+        if not state.identity:
+            tables.upsert(META, [state_row(State(secrets.token_hex(16), 0, Totals(), None, []))])
+            tables.flush([META])
+
+    def _reader(self, tables: Tables) -> MilvusReader:
+        state = read_state(tables)
+        return MilvusReader(tables, state, self._mirror_of, token_fields(state.contract) if state.contract else 1)
+
+    def _mirror_of(self, reader: MilvusReader) -> Mirror:
+        """The list of documents as of the reader's commit, read once for each."""
+        commit = reader.identity, reader.generation
+        with self._mirroring:
+            if self._mirror is None or self._mirror[0] != commit:
+                names = {source.key: source.name for source in reader.sources()}
+                self._mirror = commit, Mirror(reader.kept_where(""), names)
+            return self._mirror[1]
+
+    def _count(self, tables: Tables) -> None:
+        state = read_state(tables)
+        reader = MilvusReader(tables, state, self._mirror_of, 1)
+        totals = Totals(*Mirror(reader.kept_where(""), {}).totals())
+        tables.upsert(META, [state_row(state._replace(totals=totals))])
+        tables.flush([META])
+
+
+class _Lock:
+    """One request of this process at a time: see :class:`indexer.engines.contract.Lock`."""
+
+    def __init__(self) -> None:
+        self._thread = threading.Lock()
+
+    @contextmanager
+    def held(self, wait_s: float) -> Iterator[None]:
+        """See the contract."""
+        if not self._thread.acquire(timeout=wait_s):
+            raise LockedError("another request is writing this index: try again in a moment")
+        try:
+            yield
+        finally:
+            self._thread.release()

@@ -1,0 +1,306 @@
+"""The connection to a Milvus server: every call has an end, and what passes by itself is tried again until then.
+
+The client's own words are not shown: they hold traces. What is told is what to do.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from indexer.engines.address import Address, Consistency
+from indexer.errors import PassagesError
+
+if TYPE_CHECKING:
+    from pymilvus import MilvusClient
+
+T = TypeVar("T")
+Row = dict[str, Any]
+
+MOST_FOUND = 16_384  # what a server finds at once, by its defaults
+_PAGE = 1000
+# A server takes 64 MB a message; this stays well clear of it, also while it is packed.
+_MESSAGE_CHARS = 8_000_000
+_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
+# What it says of a request that will never succeed: a wrong name, a wrong value, no right to it.
+_FINAL_CODES = {6, 100, 1100, 1101, 1200, 1400, 1401}
+_NOT_LOADED = 101  # as after a restart of the small server
+# A server takes pings more often than each five minutes for an attack, and ends the connection; calls have ends of their own.
+_PING_MS = 300_000
+_REFUSED = re.compile(r"unauthenticated|auth check failure|permission deny|privilege|invalid api key|password", re.IGNORECASE)
+_CERTIFICATE = re.compile(r"certificate|ssl|handshake", re.IGNORECASE)
+
+
+class ServerError(PassagesError):
+    """The server refuses what was asked of it; it will again."""
+
+
+class AwayError(PassagesError):
+    """The server does not answer, or not yet; it may in a moment."""
+
+
+class ChangedError(AwayError):
+    """What was found was replaced meanwhile: look again."""
+
+
+class Server(NamedTuple):
+    """What the server can do. ``words``: it ranks by words; ``flushes``: what was written is found once it was flushed."""
+
+    version: str
+    words: bool
+    flushes: bool
+
+
+class Connection:
+    """One client, made on first use. Safe to share between threads."""
+
+    def __init__(self, address: Address, patience_s: float) -> None:
+        self.address, self.patience_s = address, patience_s
+        self._client: MilvusClient | None = None
+        self._making = threading.Lock()
+        self._server: Server | None = None
+
+    def call(self, work: Callable[[MilvusClient, float], T], until: float | None = None) -> T:
+        """``work`` with the client and the seconds that it may take, again and again until it succeeds or ``until`` (on the
+        clock of :func:`time.monotonic`). Raises :class:`AwayError`, :class:`ServerError`."""
+        end = time.monotonic() + self.patience_s if until is None else until
+        pause = _PAUSE_S
+        while True:
+            try:
+                left = max(0.05, end - time.monotonic())
+                return work(self._made(left), left)
+            except PassagesError:
+                raise
+            except Exception as error:
+                self._explain(error)
+                if getattr(error, "code", None) == _NOT_LOADED:
+                    self._load(end)
+                if time.monotonic() + pause >= end:
+                    raise AwayError(
+                        f"the Milvus server at {self.address} does not answer: look whether it runs, and ask again in a moment"
+                    ) from error
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+    @property
+    def server(self) -> Server:
+        """What the server is."""
+        if self._server is None:
+            self._server = _server(str(self.call(lambda client, left: client.get_server_version(timeout=left))))
+        return self._server
+
+    def close(self) -> None:
+        """Let go of it."""
+        with self._making:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _made(self, left: float) -> MilvusClient:
+        with self._making:
+            if self._client is None:
+                self._client = _client(self.address, left)
+            return self._client
+
+    def _load(self, end: float) -> None:
+        """Ask for the tables to be loaded; what is loaded already stays so."""
+        from grpc import RpcError
+        from pymilvus.exceptions import MilvusException
+
+        client = self._made(_PAUSE_S)
+        try:
+            for name in client.list_collections(timeout=max(0.05, end - time.monotonic())):
+                if name == self.address.collection or name.startswith(f"{self.address.collection}_"):
+                    client.load_collection(name, timeout=max(0.05, end - time.monotonic()))
+        except (MilvusException, RpcError):
+            return  # who has called tells
+
+    def _explain(self, error: Exception) -> None:
+        """Raises :class:`ServerError` for what will not pass; other errors of the client pass, and what is none is raised."""
+        from grpc import RpcError
+        from pymilvus.exceptions import MilvusException, ParamError
+
+        said, code = str(error), getattr(error, "code", None)
+        if _REFUSED.search(said):
+            raise ServerError(
+                f"the Milvus server at {self.address} refuses this user: set PASSAGES_MILVUS_TOKEN to user:password"
+            ) from error
+        if self.address.authority and _CERTIFICATE.search(said):
+            raise ServerError(
+                f"the certificate of the Milvus server at {self.address} is not of {self.address.authority}: {_line(said)}"
+            ) from error
+        if isinstance(error, ParamError) or code in _FINAL_CODES:
+            raise ServerError(f"the Milvus server at {self.address} refuses the request: {_line(said)}") from error
+        if not isinstance(error, MilvusException | RpcError | OSError):
+            raise error
+
+
+class Tables:
+    """The tables of a collection, read and written until a time, with a consistency."""
+
+    def __init__(self, connection: Connection, until: float | None = None, consistency: Consistency | None = None) -> None:
+        self.connection, self._until = connection, until
+        self._consistency = consistency or connection.address.consistency
+
+    def name(self, table: str) -> str:
+        """What a table is called on the server; "" is that of the passages."""
+        return f"{self.connection.address.collection}{'_' if table else ''}{table}"
+
+    def get(self, table: str, keys: Sequence[str], fields: Sequence[str]) -> list[Row]:
+        """Rows by their primary keys; in no order, and what is not there is left out."""
+        found: list[Row] = []
+        for at in range(0, len(keys), _PAGE):
+            some = list(keys[at : at + _PAGE])
+            found += self._call(
+                lambda client, left, some=some: client.query(  # type: ignore[misc]
+                    self.name(table), ids=some, output_fields=list(fields), timeout=left, consistency_level=self._consistency
+                )
+            )
+        return found
+
+    def query(self, table: str, condition: str, fields: Sequence[str]) -> list[Row]:
+        """All rows that meet a condition, of which there are few."""
+        return list(
+            self._call(
+                lambda client, left: client.query(
+                    self.name(table), filter=condition, output_fields=list(fields), timeout=left,
+                    consistency_level=self._consistency,
+                )
+            )
+        )  # fmt: skip
+
+    def pages(self, table: str, condition: str, fields: Sequence[str]) -> Iterator[list[Row]]:
+        """All rows that meet a condition, however many, by primary key, some at a time."""
+        # Pages end at the key that the one before ended with, so a page that failed can be asked for again.
+        pages = self._call(
+            lambda client, left: client.query_iterator(
+                self.name(table), batch_size=_PAGE, filter=condition, output_fields=list(fields), timeout=left,
+                consistency_level=self._consistency,
+            )
+        )  # fmt: skip
+        try:
+            while page := self._call(lambda *_: pages.next()):
+                yield page
+        finally:
+            pages.close()
+
+    def count(self, table: str, condition: str = "") -> int:
+        """How many rows meet a condition."""
+        rows = self._call(
+            lambda client, left: client.query(
+                self.name(table),
+                filter=condition,
+                output_fields=["count(*)"],
+                timeout=left,
+                consistency_level=self._consistency,
+            )
+        )
+        return int(rows[0]["count(*)"])
+
+    def search(
+        self, question: Any, field: str, count: int, condition: str, fields: Sequence[str], params: dict[str, Any]
+    ) -> list[tuple[float, Row]]:
+        """The best ``count`` passages for a vector or a text, with what the server scores them, best first."""
+        found = self._call(
+            lambda client, left: client.search(
+                self.name(""), [question], anns_field=field, limit=min(count, MOST_FOUND), filter=condition,
+                output_fields=list(fields), search_params=params, timeout=left, consistency_level=self._consistency,
+            )
+        )  # fmt: skip
+        return [(float(hit["distance"]), dict(hit["entity"])) for hit in found[0]]
+
+    def insert(self, table: str, rows: Sequence[Row]) -> None:
+        """Add rows of new keys, some at a time; one that was told of no more is written over."""
+        for some in _messages(rows):
+            tried = False
+
+            def write(client: MilvusClient, left: float, some: list[Row] = some) -> None:
+                nonlocal tried
+                verb, tried = client.upsert if tried else client.insert, True
+                verb(self.name(table), some, timeout=left)
+
+            self._call(write)
+
+    def upsert(self, table: str, rows: Sequence[Row]) -> None:
+        """Add rows, or write over those of the same keys."""
+        for some in _messages(rows):
+            self._call(lambda client, left, some=some: client.upsert(self.name(table), some, timeout=left))  # type: ignore[misc]
+
+    def delete(self, table: str, condition: str) -> None:
+        """Delete the rows that meet a condition."""
+        self._call(lambda client, left: client.delete(self.name(table), filter=condition, timeout=left))
+
+    def flush(self, tables: Sequence[str]) -> None:
+        """Make what was written findable, on a server that needs to be told."""
+        if self.connection.server.flushes:
+            for table in tables:
+                self._call(lambda client, left, table=table: client.flush(self.name(table), timeout=left))  # type: ignore[misc]
+
+    def _call(self, work: Callable[[MilvusClient, float], Any]) -> Any:
+        return self.connection.call(work, self._until)
+
+
+def one_of(field: str, values: Sequence[str | int]) -> str:
+    """The condition that a field is one of the values, none of which holds a quote."""
+    listed = ", ".join(f'"{value}"' if isinstance(value, str) else str(value) for value in values)
+    return f"{field} in [{listed}]"
+
+
+def _client(address: Address, left: float) -> MilvusClient:
+    try:
+        from pymilvus import MilvusClient
+    except ImportError as error:
+        raise ServerError(
+            f"{address} needs the client of Milvus, which is not installed: pip install 'passages[milvus]'"
+        ) from error
+    # It sets up its own logging when it is imported, and makes a traceback of each try that fails.
+    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+    more: dict[str, Any] = {"grpc_options": {"grpc.keepalive_time_ms": _PING_MS}}
+    if address.token:
+        more["token"] = address.token
+    if address.authority:
+        more |= {"server_pem_path": str(_readable(address.authority)), "secure": True}
+    return MilvusClient(uri=address.server, timeout=left, **more)
+
+
+def _readable(authority: Path) -> Path:
+    try:
+        authority.read_bytes()
+    except OSError as error:
+        raise ServerError(
+            f"the certificate {authority} cannot be read: {error.strerror}; see PASSAGES_MILVUS_AUTHORITY"
+        ) from error
+    return authority
+
+
+def _server(version: str) -> Server:
+    lite = "lite" in version
+    number = re.search(r"(\d+)\.(\d+)", version)
+    known = (int(number[1]), int(number[2])) if number else (0, 0)
+    return Server(version, lite or known >= (2, 5), lite)
+
+
+def _messages(rows: Sequence[Row]) -> Iterator[list[Row]]:
+    """Rows together, as many as go into a message."""
+    some: list[Row] = []
+    size = 0
+    for row in rows:
+        length = sum(len(value) if isinstance(value, str) else 2048 for value in row.values())
+        if some and size + length > _MESSAGE_CHARS:
+            yield some
+            some, size = [], 0
+        some.append(row)
+        size += length
+    if some:
+        yield some
+
+
+def _line(said: str) -> str:
+    """What the server said, on one line that can be read."""
+    found = re.search(r"message=(.*?)(?:\)?>|$)", said, re.DOTALL)
+    return " ".join((found[1] if found else said).split())[:300]

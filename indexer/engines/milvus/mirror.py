@@ -1,0 +1,88 @@
+"""The list of documents, without their texts, in memory: for what a server does not answer as we mean it.
+
+Listing, words of titles, facets of the whole collection, and ranges of metadata are asked of it in the SQL that a folder's
+catalog is asked in. It is read anew when the collection has changed and somebody asks.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from indexer.engines.milvus.encoding import Kept
+from indexer.filters import COLUMNS, source_of
+from indexer.records import Listed
+from indexer.schema import prepare
+
+_TABLES = """
+CREATE TABLE source (key INTEGER PRIMARY KEY, name TEXT NOT NULL);
+CREATE TABLE document (
+    key TEXT PRIMARY KEY, id TEXT NOT NULL UNIQUE, source INTEGER, title TEXT NOT NULL, uri TEXT, date TEXT,
+    metadata TEXT NOT NULL, media_type TEXT NOT NULL,
+    characters INTEGER NOT NULL, passages INTEGER NOT NULL, terms INTEGER NOT NULL
+);
+"""
+_DESCRIBED = ", ".join((*COLUMNS.values(), "d.metadata"))
+
+
+class Mirror:
+    """The documents as of one generation. Safe to share between threads."""
+
+    def __init__(self, documents: Iterable[Kept], sources: Mapping[int, str]) -> None:
+        self._db = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        self._lock = threading.Lock()
+        prepare(self._db)
+        self._db.executescript(_TABLES)
+        self._db.executemany("INSERT INTO source VALUES (?, ?)", sources.items())
+        self._db.executemany("INSERT INTO document VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_row, documents))
+
+    def keys(self, condition: str, values: Sequence[Any]) -> list[str]:
+        """The keys of documents that meet a condition."""
+        return [key for (key,) in self._all(f"SELECT d.key FROM document d WHERE {condition}", values)]  # noqa: S608
+
+    def ids(self, after: str, limit: int) -> list[str]:
+        """Ids in order, above ``after``."""
+        query = "SELECT id FROM document WHERE id > ? ORDER BY id LIMIT ?"
+        return [one for (one,) in self._all(query, [after, limit])]
+
+    def count(self, condition: str, values: Sequence[Any]) -> int:
+        """How many documents meet a condition."""
+        return int(self._all(f"SELECT count(*) FROM document d WHERE {condition}", values)[0][0])  # noqa: S608
+
+    def totals(self) -> tuple[int, int, int, int]:
+        """Documents, passages, characters and terms, counted."""
+        query = "SELECT count(*), sum(passages), sum(characters), sum(terms) FROM document"
+        documents, *others = self._all(query, [])[0]
+        return documents, others[0] or 0, others[1] or 0, others[2] or 0
+
+    def listed(self, condition: str, values: Sequence[Any], after: str, limit: int) -> list[Listed]:
+        """See :class:`indexer.engines.contract.Reader`."""
+        query = (
+            "SELECT d.id, d.title, d.uri, d.date, d.media_type, s.name, d.characters, d.passages "  # noqa: S608
+            f"FROM document d LEFT JOIN source s ON s.key = d.source WHERE {condition} AND d.id > ? ORDER BY d.id LIMIT ?"
+        )
+        return [
+            Listed(one, title, uri, date, kind, source_of(one, name, uri), characters, passages)
+            for one, title, uri, date, kind, name, characters, passages in self._all(query, [*values, after, limit])
+        ]
+
+    def described(self) -> Iterator[dict[str, Any]]:
+        """What filters know of every document."""
+        for *columns, metadata in self._all(f"SELECT {_DESCRIBED} FROM document d", []):  # noqa: S608
+            yield {**dict(zip(COLUMNS, columns, strict=True)), "metadata": json.loads(metadata)}
+
+    def _all(self, query: str, values: Sequence[Any]) -> list[Any]:
+        with self._lock:
+            return self._db.execute(query, values).fetchall()
+
+
+def _row(one: Kept) -> tuple[Any, ...]:
+    known = one.described
+    metadata = json.dumps(known["metadata"], ensure_ascii=False)
+    return (
+        one.key, known["id"], one.source, known["title"], known["uri"], known["date"], metadata, known["media_type"],
+        one.characters, one.passages, one.terms,
+    )  # fmt: skip

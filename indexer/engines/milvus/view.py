@@ -1,0 +1,157 @@
+"""Searching a collection on a Milvus server: what it finds by vectors and by words, of which the rest is computed here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from indexer.engines.milvus.conditions import condition_of, phrase_condition
+from indexer.engines.milvus.connection import MOST_FOUND, Row, one_of
+from indexer.engines.milvus.encoding import HEAD, vector_of, word
+from indexer.engines.milvus.reader import MilvusReader
+from indexer.engines.milvus.tables import PASSAGES
+from indexer.filters import condition
+from indexer.records import Keys
+from indexer.vectors import Floats, Neighbours, cosines_of
+from indexer.words import idf
+
+# Of passages that tie for the last place a server gives any; so many more are fetched, and put in order here.
+_MORE = 16
+_EFFORT = 2  # a graph is searched with so many times what is fetched in sight, at least _SIGHT
+_SIGHT = 200
+_MOST_DOCUMENTS = 10_000  # in one condition
+
+
+class Frequencies:
+    """How many passages hold each word, counted by the server, once for each commit."""
+
+    def __init__(self) -> None:
+        self._commit: tuple[str, int] | None = None
+        self._counts: dict[str, int] = {}
+
+    def of(self, commit: tuple[str, int], what: str, count: Callable[[], int]) -> int:
+        """The count, which is made if it is not known for this commit."""
+        if self._commit != commit:
+            self._commit, self._counts = commit, {}
+        known = self._counts.get(what)
+        if known is None:
+            known = self._counts[what] = count()
+        return known
+
+
+class MilvusView:
+    """See :class:`indexer.engines.contract.View`. ``condition`` is what narrows it, in the server's words; "" for nothing."""
+
+    vectors = None
+    exact = False
+
+    def __init__(self, snapshot: MilvusReader, frequencies: Frequencies, words: bool, condition: str = "") -> None:
+        self.snapshot, self._frequencies, self._words, self._condition = snapshot, frequencies, words, condition
+        self._vectors: dict[int, Floats] = {}
+
+    @property
+    def passages(self) -> int:
+        """See the contract."""
+        return self._count("")
+
+    @property
+    def mean_length(self) -> float:
+        """See the contract."""
+        totals = self.snapshot.state.totals
+        return max(1.0, totals.terms / max(1, totals.passages))
+
+    def rarity(self, codes: Sequence[int]) -> float:
+        """See the contract; 0 where the server does not count words."""
+        if not self._words or self.snapshot.contract is None:
+            return 0.0
+        return idf(self.passages, min(self.passages, sum(self._count(f"TEXT_MATCH(words, '{word(code)}')") for code in codes)))
+
+    def narrowed(self, filters: Sequence[Mapping[str, Any]], phrases: Sequence[Sequence[Sequence[int]]]) -> MilvusView:
+        """See the contract. Without words on the server, phrases are looked for in the texts of what is found."""
+        parts = [self._condition] if self._condition else []
+        parts += [condition_of(one, self._others) for one in filters]
+        parts += [phrase_condition(forms) for forms in phrases] if self._words else []
+        return MilvusView(self.snapshot, self._frequencies, self._words, " and ".join(parts))
+
+    def nearest(self, question: Floats, count: int) -> Neighbours:
+        """See the contract."""
+
+        def search(limit: int) -> list[tuple[float, Row]]:
+            params = {"params": {"ef": max(_SIGHT, _EFFORT * limit)}}
+            return self.snapshot.tables.search(question, "vector", limit, self._condition, [*HEAD, "words", "vector"], params)
+
+        keys = self._best(search, count)
+        cosines = self.cosines(question, np.array(keys, np.int64))
+        order = sorted(range(len(keys)), key=lambda at: (-float(cosines[at]), self.snapshot.head(keys[at]).id))[:count]
+        return Neighbours(np.array([keys[at] for at in order], np.int64), cosines[order])
+
+    def matching(self, groups: Sequence[Sequence[int]], rarity: Floats, count: int) -> Keys:  # noqa: ARG002  # the server weighs
+        """See the contract; nothing where the server does not rank by words."""
+        text = " ".join(word(code) for group in groups for code in group)
+        if not self._words or not text:
+            return np.empty(0, np.int64)
+        scores: dict[int, float] = {}
+
+        def search(limit: int) -> list[tuple[float, Row]]:
+            found = self.snapshot.tables.search(text, "weighed", limit, self._condition, [*HEAD, "words", "vector"], {})
+            for score, row in found:
+                for key in self.snapshot.met([row]):
+                    scores[key] = round(abs(score), 5)  # the small server tells them as distances, below 0
+            return found
+
+        keys = self._best(search, count)
+        ordered = sorted(keys, key=lambda key: (-scores[key], self.snapshot.head(key).id))
+        return np.array(ordered[:count], np.int64)
+
+    def cosines(self, question: Floats, keys: Keys) -> Floats:
+        """See the contract."""
+        missing = [key for key in keys.tolist() if key not in self._vectors]
+        for key, row in zip(missing, self.snapshot.rows_of(missing, ["vector"]), strict=True):
+            self._vectors[key] = vector_of(row).astype(np.float32)
+        if not len(keys):
+            return np.empty(0, np.float32)
+        return cosines_of(np.stack([self._vectors[key] for key in keys.tolist()]), question)
+
+    def within(self, keys: Iterable[int]) -> set[int]:
+        """See the contract."""
+        wanted = {self.snapshot.head(key).row: key for key in keys}
+        if not self._condition or not wanted:
+            return set(wanted.values())
+        rows = self.snapshot.tables.query(PASSAGES, f"{one_of('row', list(wanted))} and {self._condition}", ["row"])
+        return {wanted[row["row"]] for row in rows}
+
+    def _best(self, search: Callable[[int], list[tuple[float, Row]]], count: int) -> list[int]:
+        """Keys of what is found, at least ``count`` if there are so many that count: rows of other generations do not."""
+        if self.snapshot.contract is None:
+            return []
+        limit = count + _MORE
+        while True:
+            rows = [row for _, row in search(limit)]
+            keys = self.snapshot.met(rows)
+            for row in rows:
+                for key in self.snapshot.met([row]):
+                    self._vectors[key] = vector_of(row).astype(np.float32)
+            if len(keys) >= count or len(rows) < min(limit, MOST_FOUND) or limit >= MOST_FOUND:
+                return keys
+            limit = min(4 * limit, MOST_FOUND)
+
+    def _others(self, where: Mapping[str, Any]) -> str:
+        """The condition of the documents that meet a filter that the server does not know."""
+        keys = self.snapshot.mirror.keys(*condition(where))
+        if len(keys) > _MOST_DOCUMENTS:
+            return self._all_but(where)
+        return one_of("document", keys or [""])
+
+    def _all_but(self, where: Mapping[str, Any]) -> str:
+        """The same where it leaves many: those that it does not."""
+        sql, values = condition(where)
+        return f"not ({one_of('document', self.snapshot.mirror.keys(f'NOT ({sql})', values) or [''])})"
+
+    def _count(self, condition: str) -> int:
+        snapshot = self.snapshot
+        if snapshot.contract is None:
+            return 0
+        commit = snapshot.identity, snapshot.generation
+        return self._frequencies.of(commit, condition, lambda: snapshot.tables.count(PASSAGES, condition))

@@ -1,0 +1,62 @@
+"""``passages copy``: a collection from one engine to another, without encoding it again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from service import interruption
+from service.options import JsonOption, ModelOption
+from service.terminal import print_record
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog="Example: passages copy index milvus://127.0.0.1:19530/papers")(copy)
+
+
+def copy(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="An index folder, or milvus://HOST:19530/COLLECTION.")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="Another one, which is made if it is not there.")],
+    model: ModelOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Copy an index from a folder to a Milvus server, or back, as it was encoded, and compare the two. Interrupted, it goes on
+    where it was when it is started again. The index must not be written meanwhile."""
+    from service.settings import load
+
+    settings = load(model=model)
+    from indexer.engines.address import where_of
+    from indexer.engines.copying import copy as copied
+    from indexer.engines.opening import open_engine
+
+    first, second = (settings.reached(where_of(one)) for one in (source, target))
+    if first == second:
+        raise typer.BadParameter("FROM and TO are the same; name two")
+    interruption.end_on_sigterm()
+    began = time.monotonic()
+    with open_engine(first, settings.model) as there, open_engine(second, settings.model, create=True) as here:
+        try:
+            done = copied(there, here, _told(quiet=as_json))
+        except KeyboardInterrupt:
+            typer.echo("interrupted: what is copied stays, and the same command goes on", err=True)
+            raise typer.Exit(interruption.status()) from None
+    record = {"from": str(first), "to": str(second), **done._asdict(), "seconds": round(time.monotonic() - began, 2)}
+    words = f"{second}: {done.written:,} documents copied, {done.there:,} were there; {done.passages:,} passages, all the same"
+    print_record(record, as_json, words)
+
+
+def _told(quiet: bool) -> Callable[[int, int], None]:
+    """Tells a line for each tenth of the documents."""
+    tenths = 0
+
+    def told(done: int, of: int) -> None:
+        nonlocal tenths
+        if not quiet and 10 * done // of > tenths:
+            tenths = 10 * done // of
+            typer.echo(f"{done:,} of {of:,} documents", err=True)
+
+    return told

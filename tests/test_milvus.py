@@ -1,0 +1,318 @@
+"""A collection on a Milvus server that is away, killed, slow or shared: nothing acknowledged is lost, and nothing hangs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from indexer import Document, Query
+from indexer.encoder import Encoder
+from indexer.engines.address import Address, AddressError, where_of
+from indexer.engines.copying import CopyError, copy
+from indexer.engines.milvus.collection import MilvusCollection
+from indexer.engines.milvus.connection import AwayError, ServerError, Tables
+from indexer.engines.milvus.writer import sweep
+from indexer.engines.opening import open_engine
+from indexer.ingest import put, remove
+from indexer.lock import LockedError
+from indexer.schema import CatalogError
+from indexer.search import search
+from service.settings import SettingsError, load
+from tests.milvus import MilvusServer, free_port, milvus
+from tests.servers import Server, serving
+
+DEADLINE_S = 3.0
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
+    """One that nobody kills."""
+    with milvus(tmp_path_factory.mktemp("milvus")) as server:
+        yield server
+
+
+@pytest.fixture
+def engine(server: MilvusServer, request: pytest.FixtureRequest, encoder: Encoder) -> Iterator[MilvusCollection]:
+    """An empty collection, named as the test."""
+    name = "".join(char if char.isalnum() else "_" for char in request.node.name)
+    with closing(MilvusCollection(server.address(name), "", create=True, encoder=encoder, patience_s=20)) as engine:
+        yield engine
+
+
+def service(address: Address, folder: Path, name: str) -> Any:
+    """`passages serve` over it."""
+    env = {
+        "PASSAGES_INDEX": str(address), "PASSAGES_PROCESSES": "1", "PASSAGES_DEADLINE_MS": str(int(DEADLINE_S * 1000)),
+    }  # fmt: skip
+    return serving(folder / "index", name, env)
+
+
+def rows(engine: MilvusCollection, table: str) -> int:
+    return Tables(engine._connection, consistency="Strong").count(table)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("milvus://db.example.net/papers", "milvus://db.example.net:19530/papers"),
+        ("milvus://[::1]:19531/a_1", "milvus://[::1]:19531/a_1"),
+    ],
+)
+def test_an_address_names_a_server_and_a_collection(text: str, wanted: str) -> None:
+    assert str(where_of(text)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("https://db.example.net/papers", "neither a folder nor an address"),
+        ("milvus://db.example.net", "names no collection"),
+        ("milvus://db.example.net/a-b", "names no collection"),
+        ("milvus://db.example.net:x/papers", "is no address"),
+        ("milvus://root:secret@db.example.net/papers", "PASSAGES_MILVUS_TOKEN"),
+    ],
+)
+def test_what_is_no_address_is_told(text: str, said: str) -> None:
+    with pytest.raises(AddressError, match=said) as told:
+        where_of(text)
+    assert "secret" not in str(told.value) or "root" in text
+
+
+def test_a_token_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PASSAGES_MILVUS_TOKEN", "root:secret")
+    where = load(index="milvus://db.example.net/papers").where
+    assert isinstance(where, Address)
+    assert where.token == "root:secret"  # noqa: S105
+    assert "secret" not in f"{where} {where!r}"
+
+
+def test_what_works_on_a_folder_alone_says_so() -> None:
+    with pytest.raises(SettingsError, match="a collection on a server, and this works on an index folder"):
+        _ = load(index="milvus://db.example.net/papers").folder
+
+
+def test_a_server_that_is_not_there_is_told_of_in_time(engine: MilvusCollection, encoder: Encoder) -> None:
+    began = time.monotonic()
+    with pytest.raises(AwayError, match="does not answer"):
+        open_engine(Address("127.0.0.1", free_port(), "papers"), encoder=encoder, patience_s=1)
+    assert time.monotonic() - began < 5
+
+
+def test_a_collection_that_is_not_there_is_told_of(server: MilvusServer, encoder: Encoder) -> None:
+    with pytest.raises(CatalogError, match=r"there is no index at milvus://127\.0\.0\.1:"):
+        open_engine(server.address("nothing"), encoder=encoder)
+
+
+def test_a_certificate_that_cannot_be_read_is_told_of(tmp_path: Path, encoder: Encoder) -> None:
+    with pytest.raises(ServerError, match="PASSAGES_MILVUS_AUTHORITY"):
+        open_engine(Address("127.0.0.1", free_port(), "papers", authority=tmp_path / "none.pem"), encoder=encoder, patience_s=1)
+
+
+def test_another_model_is_told_of_and_changes_nothing(engine: MilvusCollection) -> None:
+    from dataclasses import replace
+
+    put(engine, Document("one", "", "The otter lives in rivers."))
+    other = replace(engine.encoder.contract, weights="another", dimension=8)
+    with pytest.raises(ServerError, match="keeps the model that it was made with"), engine.catalog.write() as writer:
+        writer.set_contract(other)
+    assert len(search(engine, Query("otter")).results) == 1
+
+
+def test_two_requests_of_a_process_do_not_write_at_once(engine: MilvusCollection) -> None:
+    with engine.lock.held(0), pytest.raises(LockedError):
+        remove(engine, "one", wait_s=0.01)
+
+
+class _Ended(Exception):  # noqa: N818  # it stands for the end of a process
+    pass
+
+
+VERBS = ("insert", "upsert", "delete")
+
+
+@pytest.mark.parametrize("at", range(8))
+def test_a_writer_that_ends_in_the_middle_leaves_the_old_document_or_the_new_one_whole(
+    engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    before, after = ("An otter sleeps.\n\nIt dreams.", "A heron stands.\n\nIt waits.\n\nIt flies.")
+    put(engine, Document("one", "", before))
+    calls = 0
+
+    def ending(verb: str) -> Any:
+        real = getattr(Tables, verb)
+
+        def call(self: Tables, *arguments: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls > at:
+                raise _Ended
+            return real(self, *arguments)
+
+        return call
+
+    with monkeypatch.context() as patched:
+        for verb in VERBS:
+            patched.setattr(Tables, verb, ending(verb))
+        patched.setattr(Tables, "flush", lambda *_: None)
+        with suppress(_Ended):
+            put(engine, Document("one", "", after))
+    assert calls > at, "the writer has fewer steps than this: nothing was tested"
+    Tables(engine._connection).flush(["", "documents", "texts", "meta"])
+    seen = {one.passage.document.text for one in search(engine, Query("What does it do?")).results}
+    assert seen in ({before}, {after})
+    tables = Tables(engine._connection, consistency="Strong")
+    assert sweep(tables, 3600) == 0  # what began just now may still be going on
+    sweep(tables, -1)
+    assert sweep(tables, -1) == 0
+    (text,) = seen
+    assert {one.passage.document.text for one in search(engine, Query("What does it do?")).results} == seen
+    assert (rows(engine, ""), rows(engine, "texts"), rows(engine, "documents")) == (text.count("\n\n") + 1, 1, 1)
+    put(engine, Document("one", "", after))
+    engine.fold(at_once=True)
+    with engine.catalog.read() as snapshot:
+        assert snapshot.sizes() == (1, 3)
+
+
+def test_totals_that_writers_at_the_same_time_lost_are_counted_again(engine: MilvusCollection, encoder: Encoder) -> None:
+    from indexer.engines.milvus.state import Totals, read_state, state_row
+
+    put(engine, Document("one", "", "The otter lives in rivers."))
+    tables = Tables(engine._connection, consistency="Strong")
+    tables.upsert("meta", [state_row(read_state(tables)._replace(totals=Totals()))])
+    tables.flush(["meta"])
+    engine.fold()
+    with engine.catalog.read() as snapshot:
+        assert engine.counts(snapshot) == (1, 1, 26, 0)
+
+
+def test_a_collection_goes_there_and_back_as_it_was(
+    server: MilvusServer, engine: MilvusCollection, tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = [
+        Document(f"{number:02}", f"Title {number}", f"This is text {number}.\n\nAnd more of {number}.") for number in range(12)
+    ]
+    with (
+        closing(open_engine(tmp_path / "one", create=True, encoder=encoder)) as local,
+        closing(open_engine(tmp_path / "two", create=True, encoder=encoder)) as back,
+    ):
+        for one in documents:
+            put(local, one)
+        monkeypatch.setattr("indexer.engines.copying._TOGETHER", 4)
+
+        def stop(done: int, of: int) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            copy(local, engine, stop)
+        there = copy(local, engine)
+        assert 0 < there.written < 12
+        assert there.written + there.there == 12
+        encodes = monkeypatch.setattr(encoder, "passages", None)  # nothing is encoded again
+        assert encodes is None
+        again = copy(engine, back)
+        assert (again.written, again.content_hash) == (12, there.content_hash)
+        assert copy(engine, back).written == 0
+        put_other(back)
+        with pytest.raises(CopyError, match="holds 1 documents that"):
+            copy(engine, back)
+
+
+def put_other(engine: Any) -> None:
+    """A document that is nowhere else, without the encoder."""
+    with engine.lock.held(5), engine.catalog.write() as writer:
+        writer.put_document(Document("other", "", "Other."), None, [])
+
+
+def test_what_one_service_stores_another_finds_and_both_outlive_the_server(tmp_path: Path) -> None:
+    with milvus(tmp_path / "milvus") as server:
+        address = server.address("shared")
+        with service(address, tmp_path, "first") as first, service(address, tmp_path, "second") as second:
+            assert first.put("otter", "The otter lives in rivers and eats fish.").status == 200
+            found = second.search("What does the otter eat?")
+            assert found.body["results"][0]["document"]["id"] == "otter"
+            assert found.body["results"][0]["score"] == first.search("What does the otter eat?").body["results"][0]["score"]
+            with first.api() as api:
+                status = api.call("GET", "/v1/status").body
+                assert (status["index"], status["notes"], status["exact"]) == (str(address), [], False)
+                refused = api.call("POST", "/v1/feedback", {"question": "x", "verdict": "nothing"})
+                assert (refused.status, api.call("GET", "/v1/feedback").body["total"]) == (501, 0)
+            _killed(server, first)
+            _stopped(server, second)
+            _killed_while_writing(server, first, second)
+
+
+def _killed(server: MilvusServer, one: Server) -> None:
+    """Between writes: what was acknowledged is there after the restart, and a request ends in time meanwhile."""
+    assert one.put("heron", "The heron stands in the water.").status == 200
+    server.kill()
+    _unavailable(one)
+    server.start()
+    _recovered(one)
+    with one.api() as api:
+        assert api.call("GET", "/v1/documents/heron").status == 200
+    assert one.search("Who stands in the water?").body["results"][0]["document"]["id"] == "heron"
+
+
+def _stopped(server: MilvusServer, one: Server) -> None:
+    """A server that takes connections and answers nothing."""
+    server.stop()
+    try:
+        _unavailable(one)
+    finally:
+        server.go_on()
+    _recovered(one)
+
+
+def _killed_while_writing(server: MilvusServer, first: Server, second: Server) -> None:
+    acknowledged: list[str] = []
+    ended = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not ended.is_set():
+            number += 1
+            name = f"note-{number}"
+            with suppress(OSError):
+                if first.put(name, f"This is note {number}.\n\nIt has a second paragraph.").status == 200:
+                    acknowledged.append(name)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for wait_s in (0.9, 1.3):
+            time.sleep(wait_s)
+            server.kill()
+            server.start()
+    finally:
+        time.sleep(1)
+        ended.set()
+        writer.join()
+    _recovered(second)
+    assert acknowledged
+    with second.api() as api:
+        for name in acknowledged:
+            reply = api.call("GET", f"/v1/documents/{name}")
+            assert reply.status == 200, name
+            assert reply.body["text"].endswith("It has a second paragraph.")
+
+
+def _unavailable(one: Server) -> None:
+    began = time.monotonic()
+    reply = one.search("What does the otter eat?")
+    assert (reply.status, reply.retry_after) == (503, "2"), reply.body
+    assert time.monotonic() - began < 2 * DEADLINE_S
+
+
+def _recovered(one: Server) -> None:
+    until = time.monotonic() + 60
+    while (reply := one.search("What does the otter eat?")).status != 200:
+        assert reply.status == 503, reply.body
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    assert reply.body["results"][0]["document"]["id"] == "otter"
