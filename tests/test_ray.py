@@ -125,6 +125,12 @@ def test_a_run_that_is_killed_goes_on_where_it_stood_and_an_unchanged_folder_cos
     wait_for(index, 20, process)
     process.kill()
     process.communicate()
+    killed = len(documents(index))
+    process = indexing(index, folder, nodes.address)
+    wait_for(index, killed + 20, process)
+    process.terminate()
+    out, _ = process.communicate(timeout=120)
+    assert (process.returncode, json.loads(out)["interrupted"]) == (128 + signal.SIGTERM, True)
     kept = len(documents(index))
     again = finished(indexing(index, folder, nodes.address))
     assert 0 < again["unchanged"] <= kept
@@ -140,17 +146,28 @@ def test_what_waits_is_bounded_whatever_the_folder_holds(nodes: Nodes, tmp_path:
     files = [tmp_path / f"{at:03}.txt" for at in range(400)]
     for at, path in enumerate(files):
         path.write_text(f"{at} " * 250_000, encoding="ascii")
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.ray_paused", nodes.address, str(tmp_path)],
-        env=ENV,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    read, gone = json.loads(done.stdout)
+    read, gone = asked("paused", nodes, tmp_path)
     assert read + gone == len(files)
     assert 0 < read < len(files) / 2
+
+
+def asked(what: str, nodes: Nodes, folder: Path) -> Any:
+    """What comes of asking the cluster so; see tests/ray_driver.py."""
+    command = [sys.executable, "-m", "tests.ray_driver", what, nodes.address, str(folder)]
+    done = subprocess.run(command, env=ENV, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(("what", "said"), [("absent", "does not see the folder"), ("altered", "another version of the model")])
+def test_a_machine_that_is_set_up_otherwise_ends_the_run_and_says_why(
+    nodes: Nodes, tmp_path: Path, what: str, said: str
+) -> None:
+    (tmp_path / "a.txt").write_text("The river floods the lower town in spring.", encoding="utf-8")
+    answer = asked(what, nodes, tmp_path)
+    assert answer.startswith("ClusterError: a machine of the cluster failed: ")
+    assert said in answer
+    assert "what was committed is kept" in answer
 
 
 def test_a_cluster_that_is_away_is_told_within_seconds(folder: Path, tmp_path: Path) -> None:
