@@ -49,9 +49,17 @@ build/ray/.installed: tests/ray.txt constraints.txt $(VENV)/.installed-dev
 	build/ray/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --editable .
 	touch $@
 
-# A collection on a server: milvus-lite, started and ended by the tests by its own process id; and the same tests over the index folder.
-test-cluster: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest tests/test_engines.py tests/test_milvus.py
+# A collection on a server, which the tests start and end: on milvus-lite, as CI does, then on the server core of Milvus 2.3.5, in an
+# environment (120 MB) and a network of its own.
+CLUSTER := tests/test_engines.py tests/test_milvus.py
+test-cluster: $(VENV)/.installed-dev build/milvus/.installed
+	$(BIN)/python -m pytest $(CLUSTER)
+	unshare -rn $(BIN)/python -m tests.core build/milvus $(CLUSTER)
+
+build/milvus/.installed:
+	$(PYTHON) -m venv build/milvus
+	build/milvus/bin/python -m pip --disable-pip-version-check install --quiet milvus==2.3.5 'setuptools<80'
+	touch $@
 
 # Everything at once on one index for SOAK_SECONDS; CI runs a smoke form. The result is JSON on standard output.
 SOAK_SECONDS ?= 600

@@ -13,6 +13,7 @@ from indexer.candidates import Ranker, Ranks, Scored, Stages
 from indexer.documents import Document
 from indexer.encoder import TooLongError
 from indexer.engines.contract import Engine, View
+from indexer.errors import ChangedError
 from indexer.evidence import evidence, matches, shared
 from indexer.facets import HITS, Facet, Fields, check_fields, counted
 from indexer.filters import FilterError, condition
@@ -110,6 +111,15 @@ def search(collection: Engine, query: Query, encoding: Encoding | None = None) -
 
     Raises what :func:`encoded` raises, and :class:`DeadlineError`.
     """
+    if encoding is None:
+        encoding = encoded(collection, query)
+    try:
+        return _search(collection, query, encoding)
+    except ChangedError:  # a document was replaced between two looks at it, where no commit is held
+        return _search(collection, query, encoding)
+
+
+def _search(collection: Engine, query: Query, encoding: Encoding) -> Answer:
     with opened(collection, query, encoding) as session:
         end = query.offset + query.limit
         best, hits = session.hits(max(end, HITS) if query.facets else end)

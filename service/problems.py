@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 
 from indexer.candidates import DeadlineError
 from indexer.encoder import TooLongError
-from indexer.engines.milvus.connection import AwayError, ServerError
-from indexer.errors import PassagesError, UnreadableError
+from indexer.engines.milvus.connection import ServerError
+from indexer.errors import AwayError, PassagesError, UnreadableError
 from indexer.filters import FilterError
 from indexer.judgements import JudgementsError
 from indexer.lock import LockedError

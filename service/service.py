@@ -16,9 +16,8 @@ import indexer
 from indexer import synced
 from indexer.engines.address import Where
 from indexer.engines.contract import Engine
-from indexer.engines.milvus.connection import AwayError
 from indexer.engines.opening import open_engine
-from indexer.errors import PassagesError
+from indexer.errors import AwayError, PassagesError
 from indexer.extraction import DEFAULT_LIMITS as DEFAULT_EXTRACTION
 from indexer.extraction import Limits as Extraction
 from indexer.lock import LockedError

@@ -1,7 +1,13 @@
-"""Milvus servers as processes of their own, on loopback, each ended by its own id whatever happens."""
+"""Milvus servers as processes of their own, on loopback, each ended by its own id whatever happens.
+
+milvus-lite, one for each that asks; or, where ``MILVUS_CORE`` names the folder that :mod:`tests.core` has unpacked, the server
+core of 2.3.5, one for all, since it takes fixed ports.
+"""
 
 from __future__ import annotations
 
+import atexit
+import os
 import signal
 import socket
 import subprocess
@@ -9,20 +15,23 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from indexer.engines.address import Address
 
 LITE = Path(sys.executable).with_name("milvus-lite")
-START_S = 60.0
+CORE = Path(os.environ["MILVUS_CORE"]).resolve() if "MILVUS_CORE" in os.environ else None
+CORE_PORT = 19530
+START_S = 120.0
 _END_S = 20.0
 
 
 class MilvusServer:
-    """milvus-lite's server over a folder; it can be killed and started again on the same port."""
+    """A server over a folder; it can be killed and started again on the same port."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port()
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder, self.port = folder, port
         self._process: subprocess.Popen[bytes] | None = None
 
     def address(self, collection: str) -> Address:
@@ -32,11 +41,7 @@ class MilvusServer:
     def start(self) -> None:
         """Start it and wait until it takes connections."""
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [LITE, "server", "--data-dir", self.folder / "data", "--host", "127.0.0.1", "--port", str(self.port)],
-                stdout=log,
-                stderr=log,
-            )
+            self._process = self._started(log.fileno())
         until = time.monotonic() + START_S
         while not _listens(self.port):
             if time.monotonic() > until or self._process.poll() is not None:
@@ -69,12 +74,31 @@ class MilvusServer:
             self._process.wait(_END_S)
         self.kill()
 
+    def _started(self, log: int) -> subprocess.Popen[bytes]:
+        data = ["--data-dir", str(self.folder / "data"), "--host", "127.0.0.1", "--port", str(self.port)]
+        return subprocess.Popen([str(LITE), "server", *data], stdout=log, stderr=log)
+
+
+class CoreServer(MilvusServer):
+    """The same of the server core: the program alone, without the wrapper, which moves to another port after a kill."""
+
+    def _started(self, log: int) -> subprocess.Popen[bytes]:
+        env = {
+            "LD_LIBRARY_PATH": str(self.folder / "bin"), "METRICS_PORT": "9091", "DEPLOY_MODE": "STANDALONE",
+            "MILVUS_RUN_DIR": str(self.folder / "run"),
+        }  # fmt: skip
+        command = [str(self.folder / "bin" / "milvus"), "run", "standalone"]
+        return subprocess.Popen(command, cwd=self.folder, env=os.environ | env, stdout=log, stderr=log)
+
 
 @contextmanager
 def milvus(folder: Path) -> Iterator[MilvusServer]:
-    """A server over a new folder."""
+    """A server, over a new folder if it can be."""
+    if CORE is not None:
+        yield _core(CORE)
+        return
     folder.mkdir(parents=True, exist_ok=True)
-    server = MilvusServer(folder)
+    server = MilvusServer(folder, free_port())
     try:
         server.start()
         yield server
@@ -87,6 +111,14 @@ def free_port() -> int:
     with closing(socket.socket()) as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
+
+
+@cache
+def _core(folder: Path) -> MilvusServer:
+    server = CoreServer(folder, CORE_PORT)
+    server.start()
+    atexit.register(server.end)
+    return server
 
 
 def _listens(port: int) -> bool:

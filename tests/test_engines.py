@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import indexer
-from indexer import Document, Query, listing
+from indexer import READINGS, Document, Query, listing
 from indexer.contents import content_hash
 from indexer.documents import Heading
 from indexer.encoder import Encoder
@@ -75,6 +75,12 @@ def stored(engine: Engine, *documents: Document) -> None:
         ingest.flush()
 
 
+def alike(pair: Sequence[Engine]) -> None:
+    """Answers are the same where all readings are."""
+    if pair[1].readings != READINGS:
+        pytest.skip(pair[1].notes[0])
+
+
 def shown(answer: Answer) -> list[Any]:
     """All that a person sees of an answer."""
     return [
@@ -120,12 +126,14 @@ def pair(server: MilvusServer, tmp_path_factory: pytest.TempPathFactory, encoder
     ids=lambda query: query.question,
 )
 def test_answers_are_the_same_whatever_keeps_the_collection(pair: Sequence[Engine], query: Query) -> None:
+    alike(pair)
     first, second = (search(one, query) for one in pair)
     assert shown(first) == shown(second)
     assert first.verdict == second.verdict
 
 
 def test_explanations_are_the_same_whatever_keeps_the_collection(pair: Sequence[Engine]) -> None:
+    alike(pair)
     query = Query("What does the otter eat?", filter={"tags": "river"}, explain=True)
     passages = [one.passage.id for one in search(pair[0], Query("fish water ship")).results]
     assert len(passages) == 4
@@ -142,7 +150,7 @@ def test_similar_passages_are_the_same_whatever_keeps_the_collection(pair: Seque
     passage = search(pair[0], Query("otter rivers")).results[0].passage.id
     found = [indexer.similar(one, passage, 5) for one in pair]
     first, second = ([(one.id, cosine) for one, cosine in some or []] for some in found)
-    assert len(first) == 4
+    assert len(first) == 3  # the text that is there twice counts once
     assert first == second
 
 

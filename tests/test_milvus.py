@@ -16,9 +16,10 @@ from indexer.encoder import Encoder
 from indexer.engines.address import Address, AddressError, where_of
 from indexer.engines.copying import CopyError, copy
 from indexer.engines.milvus.collection import MilvusCollection
-from indexer.engines.milvus.connection import AwayError, ServerError, Tables
+from indexer.engines.milvus.connection import ServerError, Tables, server_of
 from indexer.engines.milvus.writer import sweep
 from indexer.engines.opening import open_engine
+from indexer.errors import AwayError
 from indexer.ingest import put, remove
 from indexer.lock import LockedError
 from indexer.schema import CatalogError
@@ -82,6 +83,14 @@ def test_what_is_no_address_is_told(text: str, said: str) -> None:
     with pytest.raises(AddressError, match=said) as told:
         where_of(text)
     assert "secret" not in str(told.value) or "root" in text
+
+
+@pytest.mark.parametrize(
+    ("version", "words", "flushes"),
+    [("v2.3.5-lite", False, False), ("milvus_lite-3.2.2", True, True), ("v2.5.4", True, False), ("3.0.1", True, False)],
+)
+def test_what_a_server_can_do_is_told_from_its_version(version: str, words: bool, flushes: bool) -> None:
+    assert server_of(version) == (version, words, flushes)
 
 
 def test_a_token_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:

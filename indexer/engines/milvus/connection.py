@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from indexer.engines.address import Address, Consistency
-from indexer.errors import PassagesError
+from indexer.errors import AwayError, PassagesError
 
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
@@ -38,14 +38,6 @@ _CERTIFICATE = re.compile(r"certificate|ssl|handshake", re.IGNORECASE)
 
 class ServerError(PassagesError):
     """The server refuses what was asked of it; it will again."""
-
-
-class AwayError(PassagesError):
-    """The server does not answer, or not yet; it may in a moment."""
-
-
-class ChangedError(AwayError):
-    """What was found was replaced meanwhile: look again."""
 
 
 class Server(NamedTuple):
@@ -91,7 +83,7 @@ class Connection:
     def server(self) -> Server:
         """What the server is."""
         if self._server is None:
-            self._server = _server(str(self.call(lambda client, left: client.get_server_version(timeout=left))))
+            self._server = server_of(str(self.call(lambda client, left: client.get_server_version(timeout=left))))
         return self._server
 
     def close(self) -> None:
@@ -278,8 +270,9 @@ def _readable(authority: Path) -> Path:
     return authority
 
 
-def _server(version: str) -> Server:
-    lite = "lite" in version
+def server_of(version: str) -> Server:
+    """What a server of this version can do."""
+    lite = "milvus_lite" in version
     number = re.search(r"(\d+)\.(\d+)", version)
     known = (int(number[1]), int(number[2])) if number else (0, 0)
     return Server(version, lite or known >= (2, 5), lite)

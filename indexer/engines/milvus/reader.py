@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.documents import Document
-from indexer.engines.milvus.connection import ChangedError, Row, Tables, one_of
+from indexer.engines.milvus.connection import Row, Tables, one_of
 from indexer.engines.milvus.encoding import (
     HEAD,
     KEPT,
@@ -33,6 +33,7 @@ from indexer.engines.milvus.encoding import (
 from indexer.engines.milvus.mirror import Mirror
 from indexer.engines.milvus.state import State, source_with, sources_of
 from indexer.engines.milvus.tables import DOCUMENTS, PASSAGES, TEXTS
+from indexer.errors import ChangedError
 from indexer.filters import source_of
 from indexer.models import ModelContract
 from indexer.passages import Passage
