@@ -190,8 +190,8 @@ class MilvusWriter(MilvusReader):
         self._delete(META, one_of("key", [note["key"]]))
 
     def _check_note(self, key: str) -> None:
-        """Raises :class:`AwayError` if the note is gone: this process stood still so long, or its clock is so wrong, that another
-        one has deleted the rows that are about to be named."""
+        """Raises :class:`AwayError` if the note is gone: this process stood still so long, or its clock is so wrong, that
+        another one has deleted the rows that are about to be named."""
         if not self.tables.get(META, [key], ["key"]):
             raise AwayError("writing took so long that another service has cleared it away; nothing was changed, try again")
 
