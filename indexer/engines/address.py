@@ -54,6 +54,8 @@ def where_of(text: str) -> Where:
     if "://" not in text:
         return Path(text).expanduser()
     wanted = f"{SCHEME}://HOST:{_PORT}/COLLECTION"
+    if "@" in text:  # before anything else: what follows shows the address
+        raise AddressError(f"an address holds no password, which would be shown; set PASSAGES_MILVUS_TOKEN, and write {wanted}")
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port or _PORT
@@ -61,8 +63,6 @@ def where_of(text: str) -> Where:
         raise AddressError(f"{text} is no address ({error}); write {wanted}") from error
     if parts.scheme != SCHEME or not host:
         raise AddressError(f"{text} is neither a folder nor an address; write a folder, or {wanted}")
-    if parts.username is not None or parts.password is not None:
-        raise AddressError(f"an address holds no password, which would be shown; set PASSAGES_MILVUS_TOKEN, and write {wanted}")
     name = parts.path.removeprefix("/")
     if not _NAME.fullmatch(name) or parts.query or parts.fragment:
         raise AddressError(

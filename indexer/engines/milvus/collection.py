@@ -15,7 +15,7 @@ from indexer.engines.contract import Engine
 from indexer.engines.milvus.connection import Connection, Tables
 from indexer.engines.milvus.encoding import token_fields
 from indexer.engines.milvus.generations import sweep, sweep_unnamed
-from indexer.engines.milvus.mirror import Mirror
+from indexer.engines.milvus.mirror import Mirror, Mirrors
 from indexer.engines.milvus.reader import MilvusReader
 from indexer.engines.milvus.state import State, Totals, read_state, state_row
 from indexer.engines.milvus.tables import DOCUMENTS, META, has, make_named, make_passages
@@ -50,8 +50,7 @@ class MilvusCollection(Engine):
         self.address = address
         self._connection = Connection(address, patience_s)
         self._lock = _Lock()
-        self._mirror: tuple[tuple[str, int], Mirror] | None = None
-        self._mirroring = threading.Lock()
+        self._mirrors = Mirrors()
         self._frequencies = Frequencies()
         self._open(create)
         if not self._connection.server.words:
@@ -85,8 +84,8 @@ class MilvusCollection(Engine):
 
     @contextmanager
     def read(self) -> Iterator[MilvusReader]:
-        """See :class:`indexer.engines.contract.Store`."""
-        yield self._reader(Tables(self._connection))
+        """See :class:`indexer.engines.contract.Store`. Who writes reads what is there now."""
+        yield self._reader(Tables(self._connection, consistency="Strong" if self._lock.is_mine else None))
 
     @contextmanager
     def write(self) -> Iterator[MilvusWriter]:
@@ -164,12 +163,14 @@ class MilvusCollection(Engine):
 
     def _mirror_of(self, reader: MilvusReader) -> Mirror:
         """The list of documents as of the reader's commit, read once for each."""
-        commit = reader.identity, reader.generation
-        with self._mirroring:
-            if self._mirror is None or self._mirror[0] != commit:
-                names = {source.key: source.name for source in reader.sources()}
-                self._mirror = commit, Mirror(reader.kept_where(""), names)
-            return self._mirror[1]
+        return self._mirrors.of(
+            (reader.identity, reader.generation), reader.tables.left_s, lambda: self._mirrored(reader.state)
+        )
+
+    def _mirrored(self, state: State) -> Mirror:
+        # It stays, so it must be whole, however old what others read may be.
+        reader = MilvusReader(Tables(self._connection, consistency="Strong"), state, self._mirror_of, 1)
+        return Mirror(reader.kept_where(""), {source.key: source.name for source in reader.sources()})
 
     def _count(self, tables: Tables) -> None:
         state = read_state(tables)
@@ -184,13 +185,21 @@ class _Lock:
 
     def __init__(self) -> None:
         self._thread = threading.Lock()
+        self._holder: int | None = None
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether this thread holds it."""
+        return self._holder == threading.get_ident()
 
     @contextmanager
     def held(self, wait_s: float) -> Iterator[None]:
         """See the contract."""
         if not self._thread.acquire(timeout=wait_s):
             raise LockedError("another request is writing this index: try again in a moment")
+        self._holder = threading.get_ident()
         try:
             yield
         finally:
+            self._holder = None
             self._thread.release()

@@ -94,10 +94,14 @@ class Connection:
             client.close()
 
     def _made(self, left: float) -> MilvusClient:
-        with self._making:
+        if not self._making.acquire(timeout=left):  # who is making it may have longer
+            raise TimeoutError
+        try:
             if self._client is None:
                 self._client = _client(self.address, left)
             return self._client
+        finally:
+            self._making.release()
 
     def _load(self, end: float) -> None:
         """Ask for the tables to be loaded; what is loaded already stays so."""
@@ -138,6 +142,11 @@ class Tables:
     def __init__(self, connection: Connection, until: float | None = None, consistency: Consistency | None = None) -> None:
         self.connection, self._until = connection, until
         self._consistency = consistency or connection.address.consistency
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds that what needs no call may take; None: no end is set."""
+        return None if self._until is None else max(0.0, self._until - time.monotonic())
 
     def name(self, table: str) -> str:
         """What a table is called on the server; "" is that of the passages."""

@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 from indexer.engines.milvus.encoding import Kept
+from indexer.errors import AwayError
 from indexer.filters import COLUMNS, source_of
 from indexer.records import Listed
 from indexer.schema import prepare
@@ -77,6 +80,42 @@ class Mirror:
     def _all(self, query: str, values: Sequence[Any]) -> list[Any]:
         with self._lock:
             return self._db.execute(query, values).fetchall()
+
+
+class Mirrors:
+    """The mirror of the last commit that somebody asked of, made in a thread of its own: that may take longer than who asks
+    has, and is there for the next one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last: tuple[tuple[str, int], Future[Mirror]] | None = None
+
+    def of(self, commit: tuple[str, int], timeout_s: float | None, make: Callable[[], Mirror]) -> Mirror:
+        """The mirror of a commit, which is made if it is not there. Raises :class:`AwayError` if that takes longer."""
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            of, mirror = self._begun(commit, make)
+            try:
+                made = mirror.result(None if until is None else max(0.0, until - time.monotonic()))
+            except TimeoutError as error:
+                raise AwayError("the list of documents is being read from the server: ask again in a moment") from error
+            if of == commit:
+                return made
+
+    def _begun(self, commit: tuple[str, int], make: Callable[[], Mirror]) -> tuple[tuple[str, int], Future[Mirror]]:
+        """What is being made, or made; one at a time, whoever asks."""
+        with self._lock:
+            if self._last is None or (self._last[1].done() and (self._last[0] != commit or self._last[1].exception())):
+                self._last = commit, Future()
+                threading.Thread(target=_make, args=(self._last[1], make), name="mirror", daemon=True).start()
+            return self._last
+
+
+def _make(mirror: Future[Mirror], make: Callable[[], Mirror]) -> None:
+    try:
+        mirror.set_result(make())
+    except BaseException as error:  # it is raised where it is waited for
+        mirror.set_exception(error)
 
 
 def _row(one: Kept) -> tuple[Any, ...]:

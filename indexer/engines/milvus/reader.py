@@ -7,6 +7,7 @@ among those that one reader has met.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -42,6 +43,7 @@ from indexer.terms import Codes
 from indexer.tokens import joined
 
 _FEW = 500  # values in one condition
+_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")  # of a passage, as :func:`indexer.hashes.passage_ids` makes it
 
 
 class MilvusReader:
@@ -182,7 +184,8 @@ class MilvusReader:
 
     def passage(self, passage_id: str) -> StoredPassage | None:
         """See the contract."""
-        return next(iter(self._all(self._where("id", [passage_id] if passage_id.isascii() else []))), None)
+        # It comes from an address, and goes into a condition.
+        return next(iter(self._all(self._where("id", [passage_id] if _ID.fullmatch(passage_id) else []))), None)
 
     def passages_of(self, document_id: str) -> list[StoredPassage]:
         """See the contract."""
@@ -325,7 +328,10 @@ class MilvusReader:
         if kept is None or not kept.passages:
             return []
         condition = f'document == "{kept.key}" and generation == {kept.generation}'
-        return [key for page in self.tables.pages(PASSAGES, condition, HEAD) for key in self.met(page)]
+        keys = [key for page in self.tables.pages(PASSAGES, condition, HEAD) for key in self.met(page)]
+        if len(keys) != kept.passages:  # they are being deleted, or not all of them are to be found yet
+            raise ChangedError("a document that was found has just been replaced: ask again")
+        return keys
 
     def _all(self, keys: Sequence[int]) -> list[StoredPassage]:
         return list(self.found(keys).values())

@@ -1,0 +1,110 @@
+"""What is read of a collection on a Milvus server: documents whole, as new as who asks needs them, and nothing else."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from indexer import Document, Query
+from indexer.encoder import Encoder
+from indexer.engines.milvus.collection import MilvusCollection
+from indexer.engines.milvus.connection import Tables
+from indexer.errors import AwayError
+from indexer.ingest import put
+from indexer.search import search
+from tests.milvus import MilvusServer, milvus
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
+    with milvus(tmp_path_factory.mktemp("milvus")) as server:
+        yield server
+
+
+@pytest.fixture
+def engine(server: MilvusServer, request: pytest.FixtureRequest, encoder: Encoder) -> Iterator[MilvusCollection]:
+    """An empty collection, named as the test."""
+    name = request.node.name
+    with closing(MilvusCollection(server.address(name), "", create=True, encoder=encoder, patience_s=20)) as engine:
+        yield engine
+
+
+def test_what_stands_in_an_address_as_the_id_of_a_passage_is_no_condition(engine: MilvusCollection) -> None:
+    put(engine, Document("one", "", "An otter sleeps."))
+    with engine.catalog.read() as snapshot:
+        (known,) = snapshot.passages_of("one")
+        assert snapshot.passage(known.id) == known
+        for asked in ('x"] or id not in ["', 'x" or id != "', "x\\", "x\n", "", f"{known.id}\n"):
+            assert snapshot.passage(asked) is None
+
+
+def test_a_document_of_which_a_part_is_found_is_not_shown(engine: MilvusCollection) -> None:
+    put(engine, Document("one", "", "An otter sleeps.\n\nIt dreams."))
+    with engine.catalog.read() as snapshot:
+        gone = snapshot.passages_of("one")[1].id
+    tables = Tables(engine._connection)
+    tables.delete("", f'id == "{gone}"')
+    tables.flush([""])
+    with engine.catalog.read() as snapshot, pytest.raises(AwayError, match="ask again"):
+        snapshot.passages_of("one")
+
+
+def test_who_writes_reads_what_is_there_now_and_the_list_of_documents_too(
+    engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(engine, Document("one", "", "An otter sleeps."))
+    asked: list[tuple[str, str]] = []
+    get, pages = Tables.get, Tables.pages
+
+    def noted(verb: Any) -> Any:
+        def call(self: Tables, table: str, *arguments: Any) -> Any:
+            asked.append((table, self._consistency))
+            return verb(self, table, *arguments)
+
+        return call
+
+    monkeypatch.setattr(Tables, "get", noted(get))
+    monkeypatch.setattr(Tables, "pages", noted(pages))
+    with engine.catalog.read() as snapshot:
+        assert snapshot.owner("one") is not None
+    assert asked == [("documents", "Bounded")]
+    asked.clear()
+    with engine.lock.held(1), engine.catalog.read() as snapshot:
+        assert snapshot.owner("one") is not None
+    assert asked == [("documents", "Strong")]
+    asked.clear()
+    with engine.catalog.read() as snapshot:  # what is kept until the next commit
+        assert snapshot.document_ids() == ["one"]
+    assert sorted(asked) == [("documents", "Strong"), ("meta", "Strong")]
+
+
+def test_a_list_of_documents_that_takes_long_ends_no_question_late_and_is_there_for_the_next(
+    engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(engine, Document("one", "", "An otter sleeps."))
+    asked, goes_on = [], threading.Event()
+    pages = Tables.pages
+
+    def slow(self: Tables, table: str, *arguments: Any) -> Any:
+        asked.append(table)
+        assert goes_on.wait(20)
+        return pages(self, table, *arguments)
+
+    monkeypatch.setattr(Tables, "pages", slow)
+    query = Query("What sleeps?", filter={"id": {"prefix": "o"}}, timeout_s=1)
+    began = time.monotonic()
+    for _ in range(2):
+        with pytest.raises(AwayError, match="list of documents is being read"):
+            search(engine, query)
+    assert time.monotonic() - began < 5
+    assert asked == ["meta"]  # it was begun once
+    goes_on.set()
+    with engine.catalog.read() as snapshot:
+        assert snapshot.document_ids() == ["one"]
+    assert len(search(engine, query).results) == 1
+    assert asked == ["meta", "documents"]
