@@ -5,15 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
+import numpy as np
 import pytest
 
 from indexer import Document, Query
 from indexer.encoder import Encoder
+from indexer.engines.milvus import writer
 from indexer.engines.milvus.collection import MilvusCollection
-from indexer.engines.milvus.connection import Tables
+from indexer.engines.milvus.connection import Tables, _messages
+from indexer.engines.milvus.view import Frequencies
 from indexer.errors import AwayError
 from indexer.ingest import put
 from indexer.search import search
@@ -108,3 +111,61 @@ def test_a_list_of_documents_that_takes_long_ends_no_question_late_and_is_there_
         assert snapshot.document_ids() == ["one"]
     assert len(search(engine, query).results) == 1
     assert asked == ["meta", "documents"]
+
+
+def test_what_a_writer_that_ended_before_its_commit_had_changed_is_listed_once_it_is_cleared_up(
+    engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(engine, Document("one", "Otters", "An otter sleeps."))
+
+    def titles() -> list[str]:
+        with engine.catalog.read() as snapshot:
+            return [one.title for one in snapshot.listed("true", [], "", 9)]
+
+    assert titles() == ["Otters"]
+    with monkeypatch.context() as patched, suppress(ZeroDivisionError):
+        patched.setattr(writer, "read_state", lambda _: 1 / 0)  # of the commit itself
+        put(engine, Document("one", "Herons", "An otter sleeps."))
+    Tables(engine._connection).flush(["", "documents", "texts", "meta"])
+    monkeypatch.setattr("indexer.engines.milvus.generations._oldest", lambda _: 1 << 62)
+    engine.check()  # as a service that only reads does
+    assert titles() == ["Herons"]
+    with engine.catalog.read() as snapshot:
+        before = snapshot.generation
+    engine.fold(at_once=True)
+    with engine.catalog.read() as snapshot:
+        assert snapshot.generation == before  # nothing had changed
+
+
+def test_messages_are_cut_by_what_is_in_them() -> None:
+    rows = [{"row": str(number), "tags": ["x" * 16] * 4000, "vector": np.zeros(1024, np.float32)} for number in range(1000)]
+    cut = list(_messages(rows))
+    assert sum(map(len, cut)) == 1000
+    assert all(len(some) * (4000 * 16 + 4096) < 9_000_000 for some in cut)
+
+
+def test_a_word_is_counted_once_for_a_commit_and_again_when_all_of_it_is_found() -> None:
+    frequencies, now = Frequencies(), int(time.time() * 1000)
+    counted = iter(range(9))
+
+    def of(commit: tuple[str, int]) -> int:
+        return frequencies.of(commit, "word", lambda: next(counted))
+
+    assert [of(("a", now - 60_000)), of(("a", now - 60_000))] == [0, 0]
+    assert [of(("a", now)), of(("a", now))] == [1, 1]
+    assert of(("b", now)) == 2
+
+    def met_another_commit() -> int:
+        frequencies.of(("c", now + 1), "other", lambda: 5)
+        return 9
+
+    assert frequencies.of(("c", now), "word", met_another_commit) == 9
+    assert of(("c", now + 1)) == 3
+
+
+def test_a_count_that_was_made_just_after_a_commit_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    frequencies, now = Frequencies(), time.time()
+    commit = "a", int(now * 1000)
+    assert frequencies.of(commit, "", lambda: 0) == 0
+    monkeypatch.setattr(time, "time", lambda: now + 31)
+    assert frequencies.of(commit, "", lambda: 7) == 7

@@ -17,7 +17,7 @@ from indexer.engines.milvus.encoding import token_fields
 from indexer.engines.milvus.generations import sweep, sweep_unnamed
 from indexer.engines.milvus.mirror import Mirror, Mirrors
 from indexer.engines.milvus.reader import MilvusReader
-from indexer.engines.milvus.state import State, Totals, read_state, state_row
+from indexer.engines.milvus.state import State, Totals, later, read_state, state_row
 from indexer.engines.milvus.tables import DOCUMENTS, META, has, make_named, make_passages
 from indexer.engines.milvus.view import Frequencies, MilvusView
 from indexer.engines.milvus.writer import MilvusWriter
@@ -105,7 +105,10 @@ class MilvusCollection(Engine):
         """Nothing is known to be wrong: what is, each request meets."""
 
     def check(self, pause: Callable[[], None] = lambda: None) -> None:
-        """A server looks after what it keeps."""
+        """A server looks after what it keeps; who only reads clears up here what others left."""
+        with self._lock.held(PATIENCE_S):
+            self.fold()
+        pause()
 
     def refuse(self, damage: str) -> None:
         """Nothing is: no process can find a server's files damaged."""
@@ -114,15 +117,14 @@ class MilvusCollection(Engine):
         """Clear up after writers that ended in the middle, and count again, ``at_once`` or if what they added up is not what is
         there."""
         tables = Tables(self._connection, consistency="Strong")
-        if sweep(tables) or at_once or read_state(tables).totals.documents != tables.count(DOCUMENTS):
-            self._count(tables)
+        swept = sweep(tables) > 0
+        if swept or at_once or read_state(tables).totals.documents != tables.count(DOCUMENTS):
+            self._count(tables, swept)
 
     def rebuild_derived(self) -> None:
         """Count again how much there is, and clear up."""
         tables = Tables(self._connection, consistency="Strong")
-        sweep(tables)
-        sweep_unnamed(tables)
-        self._count(tables)
+        self._count(tables, sweep(tables) + sweep_unnamed(tables) > 0)
 
     def check_vectors(self) -> bool:
         """Nothing is mapped here."""
@@ -172,12 +174,17 @@ class MilvusCollection(Engine):
         reader = MilvusReader(Tables(self._connection, consistency="Strong"), state, self._mirror_of, 1)
         return Mirror(reader.kept_where(""), {source.key: source.name for source in reader.sources()})
 
-    def _count(self, tables: Tables) -> None:
+    def _count(self, tables: Tables, changed: bool = False) -> None:
+        fields = ("passages", "characters", "terms")
+        totals = Totals()
+        for page in tables.pages(DOCUMENTS, "", ["key", *fields]):
+            for row in page:
+                totals = totals.plus(Totals(1, *(int(row[name]) for name in fields)))
         state = read_state(tables)
-        reader = MilvusReader(tables, state, self._mirror_of, 1)
-        totals = Totals(*Mirror(reader.kept_where(""), {}).totals())
-        tables.upsert(META, [state_row(state._replace(totals=totals))])
-        tables.flush([META])
+        if changed or totals != state.totals:
+            # Another commit, for what is kept of the last one: who ended in the middle told nobody what had changed.
+            tables.upsert(META, [state_row(state._replace(totals=totals, generation=later(state.generation)))])
+            tables.flush([META])
 
 
 class _Lock:

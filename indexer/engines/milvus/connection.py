@@ -292,7 +292,7 @@ def _messages(rows: Sequence[Row]) -> Iterator[list[Row]]:
     some: list[Row] = []
     size = 0
     for row in rows:
-        length = sum(len(value) if isinstance(value, str) else 2048 for value in row.values())
+        length = sum(map(_size, row.values()))
         if some and size + length > _MESSAGE_CHARS:
             yield some
             some, size = [], 0
@@ -300,6 +300,13 @@ def _messages(rows: Sequence[Row]) -> Iterator[list[Row]]:
         size += length
     if some:
         yield some
+
+
+def _size(value: Any) -> int:
+    """About how much of a message it takes."""
+    if isinstance(value, list):
+        return sum(map(_size, value))
+    return len(value) if isinstance(value, str) else getattr(value, "nbytes", 8)
 
 
 def _line(said: str) -> str:

@@ -55,12 +55,6 @@ class Mirror:
         """How many documents meet a condition."""
         return int(self._all(f"SELECT count(*) FROM document d WHERE {condition}", values)[0][0])  # noqa: S608
 
-    def totals(self) -> tuple[int, int, int, int]:
-        """Documents, passages, characters and terms, counted."""
-        query = "SELECT count(*), sum(passages), sum(characters), sum(terms) FROM document"
-        documents, *others = self._all(query, [])[0]
-        return documents, others[0] or 0, others[1] or 0, others[2] or 0
-
     def listed(self, condition: str, values: Sequence[Any], after: str, limit: int) -> list[Listed]:
         """See :class:`indexer.engines.contract.Reader`."""
         query = (

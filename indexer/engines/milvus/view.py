@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -22,23 +23,26 @@ _MORE = 16
 _EFFORT = 2  # a graph is searched with so many times what is fetched in sight, at least _SIGHT
 _SIGHT = 200
 _MOST_DOCUMENTS = 10_000  # in one condition
+_MOST_KEPT = 100_000  # words whose counts are kept
+_SETTLED_MS = 30_000  # after a commit: until then a count may be older than it
 
 
 class Frequencies:
     """How many passages hold each word, counted by the server, once for each commit."""
 
     def __init__(self) -> None:
-        self._commit: tuple[str, int] | None = None
-        self._counts: dict[str, int] = {}
+        self._known: tuple[tuple[str, int, bool], dict[str, int]] | None = None
 
     def of(self, commit: tuple[str, int], what: str, count: Callable[[], int]) -> int:
-        """The count, which is made if it is not known for this commit."""
-        if self._commit != commit:
-            self._commit, self._counts = commit, {}
-        known = self._counts.get(what)
-        if known is None:
-            known = self._counts[what] = count()
-        return known
+        """The count, which is made if it is not known for this commit; and once more when all of that is to be found."""
+        settled = time.time() * 1000 - commit[1] > _SETTLED_MS
+        known = self._known
+        if known is None or known[0] != (*commit, settled) or len(known[1]) > _MOST_KEPT:
+            known = self._known = (*commit, settled), {}
+        counts = known[1]  # also if another thread has met another commit meanwhile
+        if what not in counts:
+            counts[what] = count()
+        return counts[what]
 
 
 class MilvusView:

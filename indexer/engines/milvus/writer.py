@@ -2,8 +2,8 @@
 
 In this order, so that whoever ends in the middle leaves nothing that is found: what is about to be written is noted; rows of a
 new generation are added, which nobody sees; the documents' own rows are written over, and now name that generation; the rows of
-the one before are deleted, and the note. A note that stays is cleared up (:mod:`indexer.engines.milvus.generations`), whichever
-service finds it.
+the one before are deleted; the collection has a new commit, and the note is deleted. One that stays is cleared up
+(:mod:`indexer.engines.milvus.generations`), whichever service finds it.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ class MilvusWriter(MilvusReader):
         self._removed = Totals()
         self._touched: set[str] = set()
         self._known_languages = set(state.languages)
+        self._notes: list[str] = []  # of what is written and not committed
 
     def set_contract(self, contract: ModelContract) -> None:
         """See the contract. Raises :class:`ServerError` for another model than that of what is there."""
@@ -158,6 +159,8 @@ class MilvusWriter(MilvusReader):
         latest = read_state(self.tables)
         totals = latest.totals.plus(self._change).plus(self._removed, -1)
         self._upsert(META, [state_row(latest._replace(generation=later(latest.generation), totals=totals))])
+        if self._notes:  # until here: who clears up after this writer has to know that something changed
+            self._delete(META, one_of("key", self._notes))
         self.tables.flush(sorted(self._touched))
 
     def _apply(self) -> None:
@@ -183,7 +186,7 @@ class MilvusWriter(MilvusReader):
             self._kept[key] = None
         self._removed = _sum(before.values(), self._removed)
         _delete_before(self._delete, before)
-        self._delete(META, one_of("key", [note["key"]]))
+        self._notes.append(note["key"])
 
     def _check_note(self, key: str) -> None:
         """Raises :class:`AwayError` if the note is gone: this process stood still so long, or its clock is so wrong, that
