@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -29,11 +30,13 @@ def copy(
     from service.settings import load
 
     settings = load(model=model)
-    from indexer.engines.address import where_of
+    from indexer.engines.address import Address, where_of
     from indexer.engines.copying import copy as copied
     from indexer.engines.opening import open_engine
 
     first, second = (settings.reached(where_of(one)) for one in (source, target))
+    # What is compared is what is there now, whatever questions may be answered from.
+    first, second = (replace(one, consistency="Strong") if isinstance(one, Address) else one for one in (first, second))
     if first == second:
         raise typer.BadParameter("FROM and TO are the same; name two")
     interruption.end_on_sigterm()

@@ -13,9 +13,10 @@ import pytest
 
 from indexer import Document, Query
 from indexer.encoder import Encoder
-from indexer.engines.milvus import writer
+from indexer.engines.copying import whole_hash
+from indexer.engines.milvus import tables, writer
 from indexer.engines.milvus.collection import MilvusCollection
-from indexer.engines.milvus.connection import Tables, _messages
+from indexer.engines.milvus.connection import Connection, Tables, _messages
 from indexer.engines.milvus.view import Frequencies
 from indexer.errors import AwayError
 from indexer.ingest import put
@@ -169,3 +170,39 @@ def test_a_count_that_was_made_just_after_a_commit_is_made_again(monkeypatch: py
     assert frequencies.of(commit, "", lambda: 0) == 0
     monkeypatch.setattr(time, "time", lambda: now + 31)
     assert frequencies.of(commit, "", lambda: 7) == 7
+
+
+def test_who_reads_all_of_a_collection_keeps_nothing_of_it(engine: MilvusCollection) -> None:
+    for number in range(3):
+        put(engine, Document(f"{number}", "", f"This is text {number}.\n\nAnd more of it."))
+    with engine.catalog.read() as snapshot:
+        assert whole_hash(snapshot)
+        assert (snapshot._heads, snapshot._words, snapshot._kept, snapshot._documents) == ([], {}, {}, {})
+
+
+def test_a_collection_that_an_older_server_made_is_searched_as_there(
+    engine: MilvusCollection, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not engine._connection.server.words:
+        pytest.skip("the server does not rank by words itself")
+    monkeypatch.setattr(engine._connection, "_server", engine._connection.server._replace(words=False))
+    put(engine, Document("one", "", "An otter sleeps."))
+    with closing(MilvusCollection(engine.address, "", encoder=encoder, patience_s=20)) as later:
+        assert later.readings == ("vector", "tokens")
+        assert "passages copy moves it" in later.notes[0]
+        assert len(search(later, Query("What sleeps?")).results) == 1
+
+
+def test_a_table_whose_maker_ended_before_it_had_indexes_gets_them(server: MilvusServer, encoder: Encoder) -> None:
+    def begun(client: Any, left: float) -> None:
+        schema, _ = tables._meta(client)
+        client.create_collection("begun_meta", schema=schema, timeout=left)
+
+    connection = Connection(server.address("begun"), 20)
+    connection.call(begun)
+    assert connection.call(lambda client, _: client.list_indexes("begun_meta")) == []
+    with closing(MilvusCollection(server.address("begun"), "", create=True, encoder=encoder, patience_s=20)) as engine:
+        put(engine, Document("one", "", "An otter sleeps."))
+        assert len(search(engine, Query("What sleeps?")).results) == 1
+    assert connection.call(lambda client, _: client.list_indexes("begun_meta")) == ["nothing"]
+    connection.close()

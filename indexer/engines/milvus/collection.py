@@ -18,7 +18,7 @@ from indexer.engines.milvus.generations import sweep, sweep_unnamed
 from indexer.engines.milvus.mirror import Mirror, Mirrors
 from indexer.engines.milvus.reader import MilvusReader
 from indexer.engines.milvus.state import State, Totals, later, read_state, state_row
-from indexer.engines.milvus.tables import DOCUMENTS, META, has, make_named, make_passages
+from indexer.engines.milvus.tables import DOCUMENTS, META, WEIGHED, fields_of, has, make_named, make_passages
 from indexer.engines.milvus.view import Frequencies, MilvusView
 from indexer.engines.milvus.writer import MilvusWriter
 from indexer.lock import LockedError
@@ -52,8 +52,8 @@ class MilvusCollection(Engine):
         self._lock = _Lock()
         self._mirrors = Mirrors()
         self._frequencies = Frequencies()
-        self._open(create)
-        if not self._connection.server.words:
+        weighs = self._open(create)
+        if not (weighs and self._connection.server.words):
             self.readings = _WITHOUT_WORDS
 
     @property
@@ -76,10 +76,15 @@ class MilvusCollection(Engine):
         """What the server lacks."""
         if self.readings == READINGS:
             return ()
-        version = self._connection.server.version
+        server = self._connection.server
+        why = (
+            "the collection was made on a Milvus server that did not rank by words: passages copy moves it to a new one"
+            if server.words
+            else f"the Milvus server is of version {server.version}, which does not rank by words (2.5 does)"
+        )
         return (
-            f"the Milvus server is of version {version}, which does not rank by words (2.5 does): passages are found by their "
-            "vectors and ranked by these and their tokens, phrases are looked for in these, and scores are not calibrated",
+            f"{why}; passages are found by their vectors and ranked by these and their tokens, phrases are looked for in "
+            "these, and scores are not calibrated",
         )
 
     @contextmanager
@@ -144,7 +149,8 @@ class MilvusCollection(Engine):
         """Let go of the connection."""
         self._connection.close()
 
-    def _open(self, create: bool) -> None:
+    def _open(self, create: bool) -> bool:
+        """Whether passages are weighed by their words there, as far as the table is there."""
         if has(self._connection, META):
             make_named(self._connection)  # loads them, and makes what an interruption left out
         elif create:
@@ -158,6 +164,7 @@ class MilvusCollection(Engine):
         if not state.identity:
             tables.upsert(META, [state_row(State(secrets.token_hex(16), 0, Totals(), None, []))])
             tables.flush([META])
+        return state.contract is None or WEIGHED in fields_of(self._connection)
 
     def _reader(self, tables: Tables) -> MilvusReader:
         state = read_state(tables)

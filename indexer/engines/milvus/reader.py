@@ -251,6 +251,9 @@ class MilvusReader:
 
     def encoded_of(self, document_id: str) -> list[EncodedPassage]:
         """See the contract."""
+        return self._apart()._encoded_of(document_id)
+
+    def _encoded_of(self, document_id: str) -> list[EncodedPassage]:
         keys = sorted(self._passages_of(document_id), key=lambda key: self._heads[key].ordinal)
         vectors = self.rows_of(keys, ["vector"])
         made = []
@@ -287,11 +290,12 @@ class MilvusReader:
     def passage_contents(self) -> Iterator[tuple[Any, ...]]:
         """See the contract."""
         for document_id in self.document_ids():
-            keys = sorted(self._passages_of(document_id), key=lambda key: self._heads[key].ordinal)
-            named, codes, lengths = self.terms(keys)
+            apart = self._apart()
+            keys = sorted(apart._passages_of(document_id), key=lambda key: apart.head(key).ordinal)
+            named, codes, lengths = apart.terms(keys)
             each = np.split(codes, np.cumsum(lengths)[:-1]) if named else []
             for key, some in zip(keys, each, strict=True):
-                head = self._heads[key]
+                head = apart.head(key)
                 labels = json.dumps(head.labels)
                 terms = some.astype("<u4").tobytes()
                 yield document_id, head.id, head.ordinal, head.start, head.end, head.language, labels, head.input, terms
@@ -355,9 +359,12 @@ class MilvusReader:
     def _each(self) -> Iterator[Document]:
         """Every document, by id; one in memory at a time."""
         for document_id in self.document_ids():
-            if document := self.document(document_id):
+            if document := self._apart().document(document_id):
                 yield document
-            self._documents.clear()
+
+    def _apart(self) -> MilvusReader:
+        """Another reader of the same: what it meets is forgotten with it, so that all of a collection can be read."""
+        return MilvusReader(self.tables, self.state, self._mirror_of, len(self._tokens))
 
     def _place_of(self, kept: Kept) -> str:
         if kept.source and kept.source not in self._sources:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pymilvus.milvus_client.index import IndexParams
 
 DOCUMENTS, TEXTS, META, PASSAGES = "documents", "texts", "meta", ""
+WEIGHED = "weighed"  # the field of passages that a server which ranks by words makes of them
 NAMED = (META, DOCUMENTS, TEXTS)
 # FAISS' measure of a graph that finds nearly all (docs/design.md has the figures of the search that a folder does instead).
 GRAPH = {"M": 32, "efConstruction": 200}
@@ -33,11 +34,6 @@ def make_named(connection: Connection) -> None:
 def make_passages(connection: Connection, contract: ModelContract) -> None:
     """Make the table of passages for a model, if it is not there."""
     _make(connection, Tables(connection).name(PASSAGES), lambda client: _passages(client, contract, connection.server))
-
-
-def drop_passages(connection: Connection) -> None:
-    """Drop the table of passages: another model gives vectors of another length."""
-    connection.call(lambda client, left: client.drop_collection(Tables(connection).name(PASSAGES), timeout=left))
 
 
 def has(connection: Connection, table: str) -> bool:
@@ -60,6 +56,8 @@ def _make(connection: Connection, name: str, made: Callable[[MilvusClient], tupl
             schema, indexes = made(client)
             # With indexes it is loaded too; one that another service has just made is the same.
             client.create_collection(name, schema=schema, index_params=indexes, timeout=left)
+        elif not client.list_indexes(name):  # who made it ended before they were
+            client.create_index(name, made(client)[1], timeout=left)
         client.load_collection(name, timeout=left)
 
     connection.call(make)
@@ -132,10 +130,10 @@ def _passages(client: MilvusClient, contract: ModelContract, server: Server) -> 
     schema.add_field(
         "words", DataType.VARCHAR, max_length=MAX_BYTES, enable_analyzer=True, enable_match=True, analyzer_params=analyzer
     )
-    schema.add_field("weighed", DataType.SPARSE_FLOAT_VECTOR)
-    schema.add_function(Function("bm25", FunctionType.BM25, input_field_names=["words"], output_field_names=["weighed"]))
+    schema.add_field(WEIGHED, DataType.SPARSE_FLOAT_VECTOR)
+    schema.add_function(Function("bm25", FunctionType.BM25, input_field_names=["words"], output_field_names=[WEIGHED]))
     constants = {"bm25_k1": K1, "bm25_b": B}
-    indexes.add_index("weighed", index_type="SPARSE_INVERTED_INDEX", metric_type="BM25", params=constants)
+    indexes.add_index(WEIGHED, index_type="SPARSE_INVERTED_INDEX", metric_type="BM25", params=constants)
     if not server.flushes:  # the small one has no such indexes
         for name in ("id", "document", "input", "content", "date", "tags"):
             indexes.add_index(name, index_type="INVERTED")

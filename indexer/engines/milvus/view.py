@@ -12,7 +12,7 @@ from indexer.engines.milvus.conditions import condition_of, phrase_condition
 from indexer.engines.milvus.connection import MOST_FOUND, Row, one_of
 from indexer.engines.milvus.encoding import HEAD, vector_of, word
 from indexer.engines.milvus.reader import MilvusReader
-from indexer.engines.milvus.tables import PASSAGES
+from indexer.engines.milvus.tables import PASSAGES, WEIGHED
 from indexer.filters import condition
 from indexer.records import Keys
 from indexer.vectors import Floats, Neighbours, cosines_of
@@ -99,7 +99,7 @@ class MilvusView:
         scores: dict[int, float] = {}
 
         def search(limit: int) -> list[tuple[float, Row]]:
-            found = self.snapshot.tables.search(text, "weighed", limit, self._condition, [*HEAD, "words", "vector"], {})
+            found = self.snapshot.tables.search(text, WEIGHED, limit, self._condition, [*HEAD, "words", "vector"], {})
             for score, row in found:
                 for key in self.snapshot.met([row]):
                     scores[key] = round(abs(score), 5)  # the small server tells them as distances, below 0

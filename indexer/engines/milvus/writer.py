@@ -167,6 +167,7 @@ class MilvusWriter(MilvusReader):
         """Write the documents that wait, some at a time."""
         puts, gone = self._puts, self._gone
         self._puts, self._gone = {}, {}
+        self._documents.clear()  # who encodes all of it again has read each
         self._know(puts.keys() | gone.keys())
         waiting = iter([*puts, *gone])
         while keys := list(islice(waiting, _MOST_DOCUMENTS)):
