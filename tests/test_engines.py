@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import count
@@ -160,7 +161,8 @@ def test_similar_passages_are_the_same_whatever_keeps_the_collection(pair: Seque
         {"tags": "river"}, {"tags": ["bird", "mammal"]}, {"tags": []}, {"year": 2021}, {"year": 2022.0}, {"year": "1911"},
         {"year": True}, {"checked": True}, {"checked": 1}, {"checked": {"exists": False}}, {"none": {"exists": True}},
         {"date": {"gte": "2021", "lt": "2022-05-11"}}, {"date": {"exists": False}}, {"date": {"not": {"gt": "2021"}}},
-        {"date": {"prefix": "2022-05"}}, {"date": "2021"}, {"id": HERON.id}, {"id": [OTTER.id, "ship"]},
+        {"date": {"prefix": "2022-05"}}, {"date": "2021"}, {"date": {"gte": "\x00"}},
+        {"date": {"lte": "2021\n"}}, {"id": HERON.id}, {"id": [OTTER.id, "ship"]},
         {"id": {"not": "ship"}},
         {"id": {"prefix": "nature/"}}, {"title": "Otters"}, {"title": {"exists": False}}, {"title": {"prefix": "He"}},
         {"uri": "file:///papers/otter.txt"}, {"uri": {"exists": True}}, {"uri": {"not": {"exists": True}}},
@@ -263,6 +265,24 @@ def test_a_folder_is_synced(engine: Engine, tmp_path: Path) -> None:
     assert ids(engine, {"uri": (papers / "moved.txt").as_uri()}) == {"three.txt"}
     summary = Sync(engine).run([papers])
     assert (summary.unchanged, summary.passages_encoded) == (2, 0)
+
+
+def test_a_record_that_went_from_a_file_that_is_gone_to_another_one_stays(engine: Engine, tmp_path: Path) -> None:
+    papers = tmp_path / "papers"
+    papers.mkdir()
+    record = {"_id": "otter", "text": "The otter sleeps."}
+    (papers / "one.jsonl").write_text(json.dumps(record) + '\n{"_id": "ship", "text": "The ship sank."}\n', encoding="utf-8")
+    Sync(engine).run([papers])
+    (papers / "one.jsonl").unlink()
+    (papers / "two.jsonl").write_text(json.dumps(record | {"text": "The otter eats."}) + "\n", encoding="utf-8")
+    summary = Sync(engine).run([papers])
+    with engine.catalog.read() as snapshot:
+        assert snapshot.document_ids() == ["otter"]
+        source = snapshot.source_of("otter")
+        assert source is not None
+        assert source.name == "two.jsonl"
+    assert (summary.added, summary.deleted) == (1, 1)
+    assert Sync(engine).run([papers]).unchanged == 1
 
 
 def test_what_raises_in_the_middle_changes_nothing(engine: Engine) -> None:

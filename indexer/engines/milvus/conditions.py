@@ -76,7 +76,9 @@ def _any_of(tags: Sequence[str]) -> str:
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+    """Text that dates are compared with. Not every server reads what JSON makes of a control character; a space stands before
+    and behind the same dates."""
+    return json.dumps("".join(max(char, " ") for char in text), ensure_ascii=False)
 
 
 def _joined(between: str, parts: Sequence[str]) -> str:

@@ -140,11 +140,13 @@ class MilvusWriter(MilvusReader):
             self._kept.pop(row["key"], None)
 
     def delete_source(self, key: int) -> int:
-        """See the contract."""
+        """See the contract. A document that waits counts as one of the file that it waits to be of."""
         self._files[key] = None
-        found = list(self.kept_where(f"source == {key}"))
-        self._kept |= {kept.key: kept for kept in found}
-        return sum(self.delete_document(kept.id) for kept in found)
+        there = list(self.kept_where(f"source == {key}"))
+        self._kept |= {kept.key: kept for kept in there}
+        found = {kept.id for kept in there if kept.key not in self._puts}
+        found |= {one.document.id for one in self._puts.values() if one.source == key}
+        return sum(self.delete_document(document_id) for document_id in sorted(found))
 
     def commit(self) -> None:
         """Write what waits."""
