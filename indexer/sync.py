@@ -160,10 +160,15 @@ class Sync:
             document = snapshot.document(source.name)
         moved = source._replace(path=path, stamp=file.stamp)
         self._known[source.key] = moved
+
+        def known(key: int) -> None:
+            self._known[key] = moved  # a file's key may be of its path
+
         self._ingest.then(
             lambda writer: writer.move_source(source.key, path, file.stamp, uri),
             lambda _: self._tell(Change("moved", path, source.path)),
         )
+        self._ingest.then(lambda writer: writer.source_key(path), known)
         if document and document.title == Path(source.path).stem != file.path.stem:
             # A text without a title of its own is called as its file is.
             self._read(file, moved, source.hash, ("moved", "moved"))

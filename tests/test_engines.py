@@ -285,6 +285,27 @@ def test_a_record_that_went_from_a_file_that_is_gone_to_another_one_stays(engine
     assert Sync(engine).run([papers]).unchanged == 1
 
 
+def test_a_document_of_a_file_that_was_moved_is_not_taken_by_another_file(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("indexer.ingest.FIRST_PASSAGES", 1)
+    papers = tmp_path / "papers"
+    papers.mkdir()
+    (papers / "one.jsonl").write_text('{"_id": "otter", "text": "The otter sleeps."}\n', encoding="utf-8")
+    Sync(engine).run([papers])
+    (papers / "one.jsonl").rename(papers / "a.jsonl")
+    for name in ("b", "c", "d"):  # commits between
+        (papers / f"{name}.txt").write_text(f"This is the paper {name}.", encoding="utf-8")
+    (papers / "e.jsonl").write_text('{"_id": "otter", "text": "The otter eats."}\n', encoding="utf-8")
+    summary = Sync(engine).run([papers])
+    assert summary.moved == 1
+    assert [(Path(one.path).name, one.record) for one in summary.failed] == [("e.jsonl", "document otter")]
+    with engine.catalog.read() as snapshot:
+        document = snapshot.document("otter")
+        assert document is not None
+        assert document.text == "The otter sleeps."
+
+
 def test_what_raises_in_the_middle_changes_nothing(engine: Engine) -> None:
     put(engine, OTTER)
     with engine.catalog.read() as snapshot:
