@@ -35,8 +35,8 @@ class MilvusServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def address(self, collection: str) -> Address:
-        """A collection on it."""
-        return Address("127.0.0.1", self.port, collection)
+        """A collection on it; what was written is found at once."""
+        return Address("127.0.0.1", self.port, collection, consistency="Strong")
 
     def start(self) -> None:
         """Start it and wait until it takes connections."""
