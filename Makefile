@@ -11,7 +11,7 @@ TESTS ?= -m "not slow"
 DOCS ?=
 export DOCS
 
-.PHONY: serve install test test-integrations test-cluster test-crash test-fuzz test-soak test-load coverage lint docs screenshots image bench bench-speed bench-page peers clean
+.PHONY: serve install test test-integrations test-cluster test-ray test-crash test-fuzz test-soak test-load coverage lint docs screenshots image bench bench-speed bench-page peers clean
 
 serve: $(VENV)/.installed
 ifneq ($(DOCS),)
@@ -35,6 +35,18 @@ build/integrations/.installed: tests/integrations.txt constraints.txt $(VENV)/.i
 		> "$$(build/integrations/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/passages.pth"
 	build/integrations/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt -r $<
 	build/integrations/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --editable .
+	touch $@
+
+# `passages index --ray` over three Ray nodes on loopback, in an environment of its own as well; 620 MB, and minutes.
+test-ray: build/ray/.installed
+	build/ray/bin/python -m pytest tests/test_ray.py tests/test_ahead.py
+
+build/ray/.installed: tests/ray.txt constraints.txt $(VENV)/.installed-dev
+	$(PYTHON) -m venv build/ray
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$(build/ray/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/passages.pth"
+	build/ray/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt -r $<
+	build/ray/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --editable .
 	touch $@
 
 # A collection on a server, which the tests start and end: on milvus-lite, as CI does, then on the server core of Milvus 2.3.5, in an

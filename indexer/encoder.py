@@ -21,6 +21,7 @@ from indexer.models import DEFAULT_MODEL, ModelContract, ModelError, ModelFiles,
 from indexer.passages import CONTEXT_SHARE, SPLITTER_VERSION
 from indexer.runtimes import LEAST_COSINE, Batch, Ids, Kind, Output, Runtime, lanes, open_runtime
 from indexer.terms import TERMS_VERSION, word_spans
+from indexer.tokenizing import ModelTokens
 from indexer.tokens import CODE_FORMAT
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ QUESTION_LENGTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256)
 QUESTION_BATCHES = (1, 2, 4, 8, 16)
 _QUESTION_TOKENS = 1024  # a batch of long questions is smaller
 _REMEMBERED = 1024  # questions, each some 25 kB
-_LONG_CHARS = 4000  # some milliseconds of the tokenizer
 
 
 class Encoded(NamedTuple):
@@ -64,20 +64,15 @@ class TooLongError(ModelError):
     """A text has more tokens than the model reads; it is never cut silently."""
 
 
-class Encoder:
+class Encoder(ModelTokens):
     """A sentence-transformers model on the best runtime of this machine. Safe to share between threads.
 
     Questions that come together are encoded together, and the latest ones are remembered.
     """
 
     def __init__(self, files: ModelFiles, runtime: Kind = "auto") -> None:
-        from tokenizers import Tokenizer
-
         self._description, self._runtime = open_runtime(files, runtime)
-        self._tokenizer = Tokenizer.from_str(self._description.tokenizer)
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
-        self.contract = _contract(files, self._description)
+        super().__init__(self._description.tokenizer, _contract(files, self._description))
         self._questions = Batcher(self._encode_questions, QUESTION_BATCHES[-1], lanes())
         self._remembered: OrderedDict[str, Encoded] = OrderedDict()
         self._lock = threading.Lock()
@@ -99,25 +94,6 @@ class Encoder:
                 if length <= self.contract.token_limit and count * length <= _QUESTION_TOKENS:
                     ones = np.ones((count, length), np.int64)
                     self._runtime.one(Batch(ones, ones, ones))
-
-    @property
-    def passage_tokens(self) -> int:
-        """How many tokens of context and text together a passage may have."""
-        return self._room(self.contract.passage_prefix)
-
-    @property
-    def question_tokens(self) -> int:
-        """How many tokens a question may have."""
-        return self._room(self.contract.question_prefix)
-
-    def token_offsets(self, text: str) -> list[tuple[int, int]]:
-        """Each token's start and end in ``text``, in characters, without special tokens."""
-        if len(text) < _LONG_CHARS:
-            offsets: list[tuple[int, int]] = self._tokenizer.encode(text, add_special_tokens=False).offsets
-        else:
-            # Alone, a text is tokenised without letting other threads run, which a search would wait for.
-            offsets = self._tokenizer.encode_batch([text], add_special_tokens=False)[0].offsets
-        return offsets
 
     def whole_share(self, text: str) -> float:
         """The share of the letters of ``text`` that stand in words which the vocabulary has whole; where words are not
@@ -179,10 +155,6 @@ class Encoder:
                 if progress:
                     progress(len(groups[number]))
         return _encoded(made, self.contract.dimension)
-
-    def _room(self, prefix: str) -> int:
-        specials = self._tokenizer.num_special_tokens_to_add(is_pair=False)
-        return self.contract.token_limit - specials - len(self.token_offsets(prefix))
 
     def _question(self, text: str) -> _Text:
         (one,) = self._texts([PassageInput("", text)], self.contract.question_prefix)

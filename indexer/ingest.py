@@ -20,6 +20,7 @@ from indexer.models import ModelContract
 from indexer.passages import Passage, split
 from indexer.records import EncodedPassage, Encoding
 from indexer.terms import DIVIDER, Codes, codes, language_of
+from indexer.tokenizing import ModelTokens
 from indexer.tokens import compress
 
 # Passages a commit: enough for batches of even length, few enough that little is lost when the machine stops.
@@ -57,6 +58,13 @@ class Split(NamedTuple):
     hashes: list[bytes]
 
 
+class Ready(NamedTuple):
+    """A document that somebody else has split and encoded, with this collection's model: the encodings of all its inputs."""
+
+    split: Split
+    encodings: Encodings
+
+
 class _Put(NamedTuple):
     """A document that waits; ``source`` is the path of its file, or None."""
 
@@ -81,8 +89,8 @@ class _Then(NamedTuple):
 class _Group(NamedTuple):
     """What one commit will hold: changes in order, and how the passages of its documents are encoded.
 
-    ``encoded`` are those that this group's own turn of the encoder makes, ``encoding``; ``earlier`` turns make the others, but
-    for those ``reused`` from the catalog."""
+    ``encoded`` are those that this group's own turn of the encoder makes, or that came with its documents: ``encoding``;
+    ``earlier`` turns make the others, but for those ``reused`` from the catalog."""
 
     changes: list[_Put | _Then]
     reused: Encodings
@@ -111,6 +119,7 @@ class Ingest:
         self.collection, self.progress = collection, progress
         self.effort = Effort()
         self._waiting: list[_Put | _Then] = []
+        self._made: Encodings = {}  # that came with documents that wait
         self._passages = self._chars = 0
         self._enough = min(FIRST_PASSAGES, COMMIT_PASSAGES)
         self._encoder = ThreadPoolExecutor(1, "encode")
@@ -124,12 +133,16 @@ class Ingest:
         self._stopped = True
         self._encoder.shutdown(cancel_futures=True)
 
-    def document(self, document: Document, source: str | None = None) -> int:
+    def document(self, document: Document | Ready, source: str | None = None) -> int:
         """Add or replace a document, ``source`` is the path of its synced file; how many passages it has."""
-        one = split_document(self.collection.encoder, document)
+        if isinstance(document, Ready):
+            one = document.split
+            self._made |= document.encodings
+        else:
+            one = split_document(self.collection.encoder, document)
         self._waiting.append(_Put(one, source))
         self._passages += len(one.passages)
-        self._chars += len(document.text)
+        self._chars += len(one.document.text)
         if self._passages >= self._enough or self._chars >= COMMIT_CHARS:
             self._enough = min(2 * self._enough, COMMIT_PASSAGES)
             self._begin()
@@ -152,17 +165,17 @@ class Ingest:
     def _begin(self) -> None:
         """Gives what waits to the encoder."""
         splits = [one.split for one in self._waiting if isinstance(one, _Put)]
-        inputs = _inputs(splits)
+        inputs = inputs_of(splits)
         with self.collection.catalog.read() as snapshot:
             reused: Encodings = snapshot.encodings_of(inputs)
         needed = inputs.keys() - reused.keys()
         earlier = [group.encoding for group in self._groups if not needed.isdisjoint(group.encoded)]
         coming = {digest for group in self._groups for digest in group.encoded}
-        missing = {digest: inputs[digest] for digest in inputs if digest in needed and digest not in coming}
-        encoding = self._encoder.submit(self._encode, missing, self._shares(len(missing), self._chars))
-        effort = Effort(len(missing), sum(len(each.hashes) for each in splits) - len(missing))
-        self._groups.append(_Group(self._waiting, reused, frozenset(missing), encoding, earlier, effort))
-        self._waiting, self._passages, self._chars = [], 0, 0
+        new = {digest: inputs[digest] for digest in inputs if digest in needed and digest not in coming}
+        encoding = self._encoder.submit(self._encode, new, self._made, self._shares(len(new), self._chars))
+        effort = Effort(len(new), sum(len(each.hashes) for each in splits) - len(new))
+        self._groups.append(_Group(self._waiting, reused, frozenset(new), encoding, earlier, effort))
+        self._waiting, self._made, self._passages, self._chars = [], {}, 0, 0
 
     def _commit(self, all_but: int = 0) -> None:
         """Commits the groups in order; ``all_but`` so many stay with the encoder."""
@@ -181,18 +194,19 @@ class Ingest:
                     one.committed(result)
             _folded(self.collection)  # last: what is committed is told even if this is interrupted
 
-    def _encode(self, missing: Mapping[bytes, PassageInput], tell: Callable[[int], None]) -> Encodings:
-        """What the encoder makes of the inputs; in the encoder's thread."""
+    def _encode(self, new: Mapping[bytes, PassageInput], made: Encodings, tell: Callable[[int], None]) -> Encodings:
+        """What the encoder makes of the inputs, unless it is ``made`` already; in the encoder's thread."""
 
         def told(count: int) -> None:
             if self._stopped:
                 raise _StoppedError
             tell(count)
 
-        if not missing:
-            tell(0)
-            return {}
-        return _encode(self.collection.encoder, missing, told)
+        missing = {digest: one for digest, one in new.items() if digest not in made}
+        if len(missing) < len(new) or not new:
+            told(len(new) - len(missing))
+        came = {digest: made[digest] for digest in new if digest in made}
+        return came | encode(self.collection.encoder, missing, told) if missing else came
 
     def _shares(self, total: int, characters: int) -> Callable[[int], None]:
         """Tells the progress of ``total`` passages, and with each its share of the ``characters`` of its group."""
@@ -212,7 +226,7 @@ class _StoppedError(Exception):
     """Ends the encoder's thread when nobody waits for it any more."""
 
 
-def split_document(encoder: Encoder, document: Document) -> Split:
+def split_document(encoder: ModelTokens, document: Document) -> Split:
     """The document's passages and what the encoder reads of each: title and headings with the text."""
     passages = split(document.text, document.headings, encoder.token_offsets, encoder.passage_tokens, document.title)
     inputs = [_input(document, passage) for passage in passages]
@@ -248,8 +262,8 @@ def reindex(collection: Engine, progress: Progress | None = None, wait_s: float 
         writer.set_contract(replace(encoder.contract, calibration=kept))
         documents = (writer.document(document_id) for document_id in writer.document_ids())
         for splits in _groups(split_document(encoder, document) for document in documents if document):
-            inputs = _inputs(splits)
-            encodings = _encode(encoder, inputs, lambda count: tell(Step(count, 0)))
+            inputs = inputs_of(splits)
+            encodings = encode(encoder, inputs, lambda count: tell(Step(count, 0)))
             for one in splits:
                 source, _ = writer.owner(one.document.id) or (None, "")
                 writer.put_document(one.document, source, _encoded(one, encodings))
@@ -281,11 +295,13 @@ def _groups(splits: Iterable[Split]) -> Iterator[list[Split]]:
         yield group
 
 
-def _inputs(splits: Sequence[Split]) -> dict[bytes, PassageInput]:
+def inputs_of(splits: Sequence[Split]) -> dict[bytes, PassageInput]:
+    """What the encoder reads of some documents, by its hash: equal inputs once."""
     return {digest: one for each in splits for digest, one in zip(each.hashes, each.inputs, strict=True)}
 
 
-def _encode(encoder: Encoder, inputs: Mapping[bytes, PassageInput], progress: Callable[[int], None]) -> Encodings:
+def encode(encoder: Encoder, inputs: Mapping[bytes, PassageInput], progress: Callable[[int], None]) -> Encodings:
+    """What the encoder makes of the inputs, as the catalog keeps it."""
     encodings: Encodings = {}
     for some in _chunks(list(inputs), COMMIT_PASSAGES):  # a huge document must not hold all its token vectors at once
         encoded = encoder.passages([inputs[digest] for digest in some], progress)

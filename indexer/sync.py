@@ -7,17 +7,18 @@ named, and stays when the file moves. A file that cannot be read is reported, an
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from indexer.documents import Document, Unreadable, content_hash, read_documents
+from indexer.documents import Document, Unreadable
 from indexer.engines.contract import Engine, Writer
 from indexer.errors import UnreadableError
-from indexer.extraction import DEFAULT_LIMITS, Extractor, Limits
+from indexer.extraction import DEFAULT_LIMITS, Limits
 from indexer.folders import File, Found, find, is_below
 from indexer.formats import Remark
 from indexer.hashes import document_hash
-from indexer.ingest import Ingest, Step
+from indexer.ingest import Ingest, Ready, Step
+from indexer.reader import LocalReader, Reader, Wanted, digest_of
 from indexer.records import Source
 from indexer.synced import Change, Failure, Noted, Progress, Summary
 
@@ -30,7 +31,7 @@ class Sync:
 
     ``changed`` is told of each file. With ``spare_empty``, a folder that was named and is empty now loses nothing, since it may
     be the place of a disk that is away: ``spared`` are those of which something is indexed. Without ``retries``, a file that
-    took too much is left alone until it changes."""
+    took too much is left alone until it changes. ``reader`` reads the files; by default that is done here."""
 
     def __init__(
         self,
@@ -41,13 +42,15 @@ class Sync:
         changed: Callable[[Change], None] | None = None,
         spare_empty: bool = False,
         retries: bool = True,
+        reader: Reader | None = None,
     ) -> None:
         self.summary = Summary()
         self.spared: list[Path] = []
         self._tell = changed or (lambda _: None)
         self._spare_empty = spare_empty
         self._retries = retries
-        self._extractor = Extractor(limits)
+        self._limits = limits
+        self._reader = reader or LocalReader(limits)
         self._collection = collection
         self.progress = Progress()
         self._report = report
@@ -67,7 +70,7 @@ class Sync:
         :class:`indexer.lock.LockedError`."""
         if not self._collection.is_loaded and self._has_new(paths):
             _ = self._collection.encoder  # takes seconds, in which others may write
-        with self._collection.lock.held(wait_s), self._ingest, self._extractor:
+        with self._collection.lock.held(wait_s), self._ingest, self._reader:
             try:
                 found = find(paths, self.summary)
                 found.unread += kept
@@ -99,9 +102,9 @@ class Sync:
         for source in known.values():
             if source.hash and (source.key in self._gone or not is_below(source.path, found.folders)):
                 self._movable.setdefault(source.hash, []).append(source)
-        self.progress.total_bytes = sum(
-            file.size for file in found.files if not self._is_settled(known.get(str(file.path)), file)
-        )
+        unread = [file for file in found.files if not self._is_settled(known.get(str(file.path)), file)]
+        self.progress.total_bytes = sum(file.size for file in unread)
+        self._reader.expect(self._wanted(unread, known), self._movable)
         for file in found.files:
             self._file(file, known.get(str(file.path)))
         for source in self._gone.values():
@@ -114,10 +117,7 @@ class Sync:
             self._same(source)
             return
         try:
-            digest = self._content_hash(file)
-        except OSError as error:
-            self._fail(file, source, f"cannot be read: {error.strerror}")
-            return
+            digest = self._reader.digest(file)
         except UnreadableError as error:
             self._fail(file, source, str(error))
             return
@@ -134,6 +134,16 @@ class Sync:
     def _is_settled(self, source: Source | None, file: File) -> bool:
         """Whether there is nothing to read: only a file that was tried has a stamp and no hash."""
         return _is_same(source, file) or (not self._retries and source is not None and source.stamp == file.stamp)
+
+    def _wanted(self, files: Sequence[File], known: Mapping[str, Source]) -> Iterator[Wanted]:
+        """What is probably read of files that are not as they were. A file that failed as a whole is read whatever it holds."""
+        with self._collection.catalog.read() as snapshot:
+            for file in files:
+                if source := known.get(str(file.path)):
+                    hashes = frozenset(snapshot.documents_of(source.key).values())
+                    yield Wanted(file, source.name, "" if _is_unread(source) else source.hash, hashes)
+                else:
+                    yield Wanted(file, file.name, "", frozenset())
 
     def _same(self, source: Source, counter: str = "unchanged") -> None:
         self._count(counter, self._counts.get(source.key, 0))
@@ -174,16 +184,18 @@ class Sync:
         failures: list[tuple[str, str]] = []
         remarks: list[Remark] = []
         seen: set[str] = set()
-        for one in read_documents(file.path, name, file.root, self._extractor):
+        for one in self._reader.documents(file, name):
             if isinstance(one, Unreadable):
                 digest = "" if one.again else digest  # without a hash it is tried again the next time
                 failures.append((one.source, one.reason))
-            elif reason := self._taken(one.id, path):
-                failures.append((_DOCUMENT + one.id, reason))
+                continue
+            document = one.split.document if isinstance(one, Ready) else one
+            if reason := self._taken(document.id, path):
+                failures.append((_DOCUMENT + document.id, reason))
             else:
-                seen.add(one.id)
-                remarks += one.remarks
-                self._document(one, path, before, counters)
+                seen.add(document.id)
+                remarks += document.remarks
+                self._document(one, document, path, before, counters)
         was_read = not any(record == "" for record, _ in failures)
         if was_read:  # if the whole file failed, what was indexed of it is kept
             self._delete_all([one for one in sorted(before.keys() - seen) if self._paths.get(one, path) == path])
@@ -194,7 +206,9 @@ class Sync:
             self._ingest.then(lambda _: Change("changed" if source else "added", path), self._tell)
         self._ingest.then(lambda _: file.size, self._finished)
 
-    def _document(self, document: Document, path: str, before: Mapping[str, str], counters: tuple[str, str]) -> None:
+    def _document(
+        self, one: Document | Ready, document: Document, path: str, before: Mapping[str, str], counters: tuple[str, str]
+    ) -> None:
         self._paths[document.id] = path
         same, changed = counters
         if before.get(document.id) == document_hash(document):
@@ -202,7 +216,7 @@ class Sync:
             return
         counter = changed if document.id in before else "added"
         self._ingest.then(lambda _: 1, lambda by: self._count(counter, by))
-        self._ingest.document(document, path)
+        self._ingest.document(one, path)
 
     def _delete_all(self, document_ids: Sequence[str]) -> None:
         if document_ids:
@@ -250,12 +264,9 @@ class Sync:
         if file is None or _is_same(source, file):
             return True
         try:
-            return self._content_hash(file) == source.hash
-        except (OSError, UnreadableError):
+            return digest_of(file, self._limits) == source.hash
+        except UnreadableError:
             return True  # what was indexed of it is kept
-
-    def _content_hash(self, file: File) -> str:
-        return content_hash(file.path, file.root, self._extractor.limits.file)
 
     def _can_have_more(self, source: Source) -> bool:
         """Whether a document of this file that was refused, since its id was another's, can be had now."""

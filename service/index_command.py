@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -14,6 +15,8 @@ from service.options import IndexOption, JsonOption, ModelOption
 if TYPE_CHECKING:
     from indexer.engines.contract import Engine
     from indexer.extraction import Limits
+    from indexer.reader import Reader
+    from indexer.synced import Summary
     from service.settings import Settings
 
 LOCK_S = 10.0  # for another writer: a server that stores a document, or folds, is done sooner, and another indexer is not
@@ -33,6 +36,12 @@ def index(
     id_column: columns.IdColumn = None,
     title_column: columns.TitleColumn = None,
     date_column: columns.DateColumn = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray", metavar="ADDRESS", help="Read and encode on the Ray cluster at this address; docs/ray.md says how."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Bring the index up to date with folders and files: what was added, changed, moved or deleted."""
@@ -41,12 +50,19 @@ def index(
     settings = load(index=index, model=model)
     if bool(paths) == reindex:
         raise typer.BadParameter("name what to index, such as: passages index ~/papers; or give --reindex alone")
+    if ray is not None and reindex:
+        raise typer.BadParameter("--reindex encodes on this machine; leave --ray out")
     columns.choose(paths or [], text_column, id=id_column, title=title_column, date=date_column)
-    collection = opened(settings, create=not reindex)
     if reindex:
-        _reindex(collection, as_json)
+        _reindex(opened(settings, create=False), as_json)
+    elif ray is None:
+        _tell(_sync(settings, paths or [], as_json), as_json)
     else:
-        _sync(collection, paths or [], limits_of(settings), as_json)
+        from indexer.cluster import cluster
+
+        with cluster(ray) as reader_of:  # before a folder is made for nothing
+            done = _sync(settings, paths or [], as_json, reader_of)
+        _tell(done, as_json)
 
 
 def opened(settings: Settings, create: bool) -> Engine:
@@ -66,23 +82,40 @@ def limits_of(settings: Settings) -> Limits:
     return DEFAULT_LIMITS._replace(seconds=settings.extraction_timeout_s, file=settings.file_mb << 20)
 
 
-def _sync(collection: Engine, paths: list[Path], limits: Limits, as_json: bool) -> None:
+class _Done(NamedTuple):
+    """What a sync did, and the status of the signal that ended it, or 0."""
+
+    summary: Summary
+    seconds: float
+    status: int
+
+
+def _sync(
+    settings: Settings, paths: list[Path], quiet: bool, reader_of: Callable[[Engine, Limits], Reader] | None = None
+) -> _Done:
     from indexer.sync import Sync
     from service.progress import progress
-    from service.summaries import print_summary
 
+    collection, limits = opened(settings, create=True), limits_of(settings)
     began = time.monotonic()
     collection.check_model()
-    with progress(quiet=as_json) as report:
-        sync = Sync(collection, report, limits)
+    reader = reader_of(collection, limits) if reader_of else None
+    with progress(quiet) as report:
+        sync = Sync(collection, report, limits, reader=reader)
         try:
             sync.run(paths, LOCK_S)
             status = 0
         except KeyboardInterrupt:
             status = interruption.status()
-    print_summary(sync.summary, time.monotonic() - began, status != 0, as_json)
-    if status:
-        raise typer.Exit(status)
+    return _Done(sync.summary, time.monotonic() - began, status)
+
+
+def _tell(done: _Done, as_json: bool) -> None:
+    from service.summaries import print_summary
+
+    print_summary(done.summary, done.seconds, done.status != 0, as_json)
+    if done.status:
+        raise typer.Exit(done.status)
 
 
 def _reindex(collection: Engine, as_json: bool) -> None:

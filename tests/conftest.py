@@ -55,9 +55,10 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
 def unprivileged() -> Iterator[Path]:
     """A new folder of a user to whom permissions apply; root, whom nothing stops, is nobody for the test."""
     is_root = os.geteuid() == 0
+    folder = Path(tempfile.mkdtemp()).resolve()  # before the change: nobody may not write where temporary files are
     if is_root:
+        os.chown(folder, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, 0)
-    folder = Path(tempfile.mkdtemp()).resolve()
     try:
         yield folder
     finally:

@@ -481,7 +481,7 @@ def test_a_file_that_could_not_be_read_for_a_while_is_read_again_with_the_same_c
         yield Unreadable("", "is no longer there")
 
     with monkeypatch.context() as broken:
-        broken.setattr("indexer.sync.read_documents", vanished)
+        broken.setattr("indexer.reader.read_documents", vanished)
         assert reasons(sync(collection, root)) == {"a.txt": "is no longer there"}
     os.utime(root / "a.txt")
     assert counts(sync(collection, root)) == {"added": 1}

@@ -3,15 +3,13 @@ reader's light or dark."""
 
 from __future__ import annotations
 
-import json
 import re
-from pathlib import Path
 from typing import Any
 
 from eval.plots import Bar, bars, growth, reliability
 from tools.diagram import diagram
+from tools.results import latest
 
-_RESULTS = Path(__file__).parent.parent / "eval" / "results"
 _MARGIN = 12
 STYLE = """
 :root { --ink: #1d2733; --quiet: #5d6b7a; --paper: #fff; --line: #d5dce4; --bar: #2f6fb0; --tint: #eef3f8; }
@@ -26,8 +24,8 @@ svg { font: 12px system-ui, sans-serif; } text { fill: var(--ink); } .paper { fi
 
 def drawn() -> dict[str, str]:
     """Each figure by its name."""
-    press, kinds = _result("ablation-press-questions"), _result("retrieval-press-questions")
-    verdict, scan = _result("verdict-press-questions"), _result("ann-scale")
+    press, kinds = latest("ablation-press-questions"), latest("retrieval-press-questions")
+    verdict, scan = latest("verdict-press-questions"), latest("ann-scale")
     return {
         "architecture": diagram(),
         "readings": whole("nDCG@10 of the press releases by what ranks", bars(_readings(press))),
@@ -54,11 +52,6 @@ def framed(title: str, width: float, height: float, drawing: str, style: str = "
         f'role="img" aria-label="{title}"><title>{title}</title><style>{STYLE}{style}</style>'
         f'<rect class="paper" width="{width:g}" height="{height:g}" rx="6"/>{drawing}</svg>\n'
     )
-
-
-def _result(name: str) -> Any:
-    """The latest of that name."""
-    return json.loads(max(_RESULTS.glob(f"*-{name}.json")).read_text(encoding="utf-8"))
 
 
 def _readings(record: Any) -> list[Bar]:

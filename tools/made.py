@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tools import commands, contents, figures, http_reference
+from tools import capacity, commands, contents, figures, http_reference
 
 ROOT = Path(__file__).parent.parent
 
@@ -14,6 +14,7 @@ def made() -> dict[Path, str]:
     texts = {
         "docs/http-reference.md": http_reference.page(),
         "docs/commands.md": commands.page(),
+        "docs/capacity.md": capacity.page(),
         "deploy/CONTENTS.md": contents.page(),
         **{f"docs/images/{name}.svg": svg for name, svg in figures.drawn().items()},
     }

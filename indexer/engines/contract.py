@@ -257,7 +257,7 @@ class Engine(ABC):
         runtime: Kind = "auto",
         fold_later: Callable[[], None] | None = None,
     ) -> None:
-        self.model, self._runtime = model, runtime
+        self.model, self.runtime = model, runtime
         self.fold_later = fold_later
         self._encoder = encoder
         self._loading = threading.Lock()
@@ -336,7 +336,7 @@ class Engine(ABC):
         """The encoder, whatever the collection was made with: to encode all of it again."""
         with self._loading:
             if self._encoder is None:
-                self._encoder = Encoder.of(self.model, self._runtime)
+                self._encoder = Encoder.of(self.model, self.runtime)
             return self._encoder
 
     def counts(self, snapshot: Reader) -> Counts:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DOCUMENTS, TEXTS, META, PASSAGES = "documents", "texts", "meta", ""
 NAMED = (META, DOCUMENTS, TEXTS)
 # FAISS' measure of a graph that finds nearly all (docs/design.md has the figures of the search that a folder does instead).
-_GRAPH = {"M": 32, "efConstruction": 200}
+GRAPH = {"M": 32, "efConstruction": 200}
 
 
 def make_named(connection: Connection) -> None:
@@ -123,7 +123,7 @@ def _passages(client: MilvusClient, contract: ModelContract, server: Server) -> 
         schema.add_field(f"tokens_{at}", DataType.VARCHAR, max_length=MAX_BYTES)
     schema.add_field("vector", DataType.FLOAT_VECTOR, dim=contract.dimension)
     indexes = client.prepare_index_params()
-    indexes.add_index("vector", index_type="HNSW", metric_type="IP", params=_GRAPH)
+    indexes.add_index("vector", index_type="HNSW", metric_type="IP", params=GRAPH)
     if not server.words:
         schema.add_field("words", DataType.VARCHAR, max_length=MAX_BYTES)
         return schema, indexes

@@ -48,6 +48,7 @@ from indexer.engines.milvus.state import (
     state_row,
 )
 from indexer.engines.milvus.tables import DOCUMENTS, META, PASSAGES, TEXTS, make_passages
+from indexer.errors import AwayError
 from indexer.filters import source_of
 from indexer.formats import Remark
 from indexer.hashes import content_hash, document_hash, passage_ids
@@ -180,12 +181,19 @@ class MilvusWriter(MilvusReader):
         self._upsert(META, [note, *self._languages(puts)])
         self._insert(TEXTS, (row for one in puts for row in chunk_rows(one.document, generation)))
         self._insert(PASSAGES, (row for one in puts for row in self._rows(one, generation)))
+        self._check_note(note["key"])
         self._flip(puts, gone, generation)
         for key in gone:
             self._kept[key] = None
         self._removed = _sum(before.values(), self._removed)
         _delete_before(self._delete, before)
         self._delete(META, one_of("key", [note["key"]]))
+
+    def _check_note(self, key: str) -> None:
+        """Raises :class:`AwayError` if the note is gone: this process stood still so long, or its clock is so wrong, that
+        another one has deleted the rows that are about to be named."""
+        if not self.tables.get(META, [key], ["key"]):
+            raise AwayError("writing took so long that another service has cleared it away; nothing was changed, try again")
 
     def _flip(self, puts: Sequence[_Put], gone: Sequence[str], generation: int) -> None:
         """From here on the new generation is found, and not the old one."""

@@ -1,0 +1,184 @@
+"""deploy/kubernetes is what Kubernetes takes, and names only what the application has: settings, routes, ports, metrics."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from indexer.engines.address import Address, where_of
+from indexer.models import DEFAULT_MODEL
+from service.app import create_app
+from service.door import door_of
+from service.ending import GRACE_S
+from service.keys import KeysError
+from service.settings import PREFIX, Settings, SettingsError, load
+from tools import capacity
+
+DEPLOY = Path(__file__).parent.parent / "deploy"
+FOLDER = DEPLOY / "kubernetes"
+FILES: dict[str, dict[str, Any]] = {
+    path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.yaml"))
+}
+# Kinds that operators bring, values for Helm, and kustomize's own file.
+FOREIGN = ["adapter", "kustomization", "milvus", "monitoring"]
+POD: dict[str, Any] = FILES["deployment"]["spec"]["template"]
+(CONTAINER,) = POD["spec"]["containers"]
+ENV: dict[str, Any] = {one["name"]: one for one in CONTAINER["env"]}
+
+
+@pytest.mark.parametrize("name", sorted(FILES.keys() - set(FOREIGN)))
+def test_an_object_is_as_its_official_schema_says(name: str) -> None:
+    kubernetes_validate.validate(FILES[name], "1.37", strict=True)
+
+
+def test_the_schema_would_find_a_misspelled_field() -> None:
+    wrong = yaml.safe_load((FOLDER / "disruption.yaml").read_text(encoding="utf-8"))
+    wrong["spec"]["maxUnavailabel"] = wrong["spec"].pop("maxUnavailable")
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, "1.37", strict=True)
+
+
+def test_every_file_is_applied_or_has_a_kind_of_somebody_else() -> None:
+    listed = [Path(name).stem for name in FILES["kustomization"]["resources"]]
+    assert sorted([*listed, *FOREIGN]) == sorted(FILES)
+    (image,) = FILES["kustomization"]["images"]
+    assert image["name"] == CONTAINER["image"]
+
+
+def test_every_setting_that_is_made_there_is_one() -> None:
+    named = {name for name in ENV if name.startswith(PREFIX)}
+    assert {"PASSAGES_INDEX", "PASSAGES_SESSION_SECRET", "PASSAGES_MILVUS_TOKEN"} <= named
+    assert named - {PREFIX + field.upper() for field in Settings.model_fields} == set()
+    # The service of that name would set PASSAGES_PORT and PASSAGES_SERVICE_HOST, and an unknown setting is an error.
+    assert FILES["service"]["metadata"]["name"] == "passages"
+    assert POD["spec"]["enableServiceLinks"] is False
+
+
+def test_the_settings_are_taken_by_the_application(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, one in ENV.items():
+        monkeypatch.setenv(name, one.get("value", "2" * 32))
+    settings = load()
+    assert settings.index == where_of(ENV["PASSAGES_INDEX"]["value"])
+    assert settings.port == port_of("http")
+
+
+def test_every_secret_that_is_asked_for_is_there_and_no_placeholder_lets_anybody_in(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    secret = FILES["secret"]["stringData"]
+    asked = [one["valueFrom"]["secretKeyRef"] for one in ENV.values() if "secretKeyRef" in one.get("valueFrom", {})]
+    asked += [FILES["monitoring"]["spec"]["podMetricsEndpoints"][0]["authorization"]["credentials"]]
+    (keys,) = [volume["secret"] for volume in POD["spec"]["volumes"] if volume["name"] == "keys"]
+    assert {one["key"] for one in asked} | {item["key"] for item in keys["items"]} == set(secret)
+    assert {one["name"] for one in asked} | {keys["secretName"]} == {FILES["secret"]["metadata"]["name"]}
+    mounted = next(mount["mountPath"] for mount in CONTAINER["volumeMounts"] if mount["name"] == "keys")
+    assert ENV["PASSAGES_API_KEYS_FILE"]["value"] == f"{mounted}/{keys['items'][0]['path']}"
+
+    with pytest.raises(SettingsError, match="session_secret"):
+        load(session_secret=secret["session-secret"])
+    (tmp_path / "keys").write_text(secret["keys"], encoding="utf-8")
+    with pytest.raises(KeysError):
+        door_of(load(index=str(tmp_path / "index"), api_keys_file=str(tmp_path / "keys"), host="0.0.0.0"))  # noqa: S104
+
+
+def port_of(name: str) -> int:
+    """The container's port of that name."""
+    return next(int(port["containerPort"]) for port in CONTAINER["ports"] if port["name"] == name)
+
+
+def test_probes_ask_routes_that_need_no_key_and_ports_are_the_container_s() -> None:
+    paths = create_app(Path("unused"), DEFAULT_MODEL).openapi()["paths"]
+    probes = {name: one["httpGet"] for name, one in CONTAINER.items() if name.endswith("Probe")}
+    assert {name: one["path"] for name, one in probes.items()} == {
+        "startupProbe": "/livez",
+        "livenessProbe": "/livez",
+        "readinessProbe": "/readyz",
+    }
+    for probe in probes.values():
+        assert paths[probe["path"]]["get"]["security"] == []
+    (port,) = FILES["service"]["spec"]["ports"]
+    (scraped,) = FILES["monitoring"]["spec"]["podMetricsEndpoints"]
+    assert {port["targetPort"], scraped["port"], *(probe["port"] for probe in probes.values())} == {"http"}
+    assert scraped["path"] in paths
+    assert FILES["network"]["spec"]["ingress"][0]["ports"] == [{"protocol": "TCP", "port": port_of("http")}]
+    exposed = re.search(r"^EXPOSE (\d+)$", (DEPLOY / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert exposed
+    assert int(exposed[1]) == port_of("http")
+
+
+def test_the_autoscaler_s_number_is_exported_and_passed_on() -> None:
+    (metric,) = FILES["autoscaler"]["spec"]["metrics"]
+    name = metric["pods"]["metric"]["name"]
+    exported = create_app(Path("unused"), DEFAULT_MODEL).state.service.metrics.text().decode()
+    assert re.search(rf"^{name} 0\.0$", exported, re.MULTILINE)
+    (rule,) = FILES["adapter"]["rules"]["custom"]
+    assert rule["seriesQuery"].startswith(name + "{")
+    assert rule["name"] == {"matches": f"^{name}$", "as": name}
+    target = FILES["autoscaler"]["spec"]["scaleTargetRef"]
+    deployment = FILES["deployment"]
+    assert (target["apiVersion"], target["kind"]) == (deployment["apiVersion"], deployment["kind"])
+    assert target["name"] == deployment["metadata"]["name"]
+    assert "replicas" not in deployment["spec"]  # applying it again would undo what the autoscaler did
+
+
+def test_everything_selects_the_service_s_pods() -> None:
+    labels = POD["metadata"]["labels"]
+    spec = {name: FILES[name]["spec"] for name in ("deployment", "disruption", "monitoring", "network", "service")}
+    spread = POD["spec"]["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"]
+    selected = [spec[name]["selector"]["matchLabels"] for name in ("deployment", "disruption", "monitoring")]
+    assert [*selected, spread, spec["service"]["selector"], spec["network"]["podSelector"]["matchLabels"]] == [labels] * 6
+
+
+def test_a_replica_is_confined_as_the_image_is_and_writes_only_into_its_volumes() -> None:
+    dockerfile = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    pod, own = POD["spec"]["securityContext"], CONTAINER["securityContext"]
+    assert f"USER {pod['runAsUser']}:{pod['runAsGroup']}" in dockerfile
+    assert (pod["runAsNonRoot"], pod["seccompProfile"]) == (True, {"type": "RuntimeDefault"})
+    assert own == {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+    written = {mount["mountPath"] for mount in CONTAINER["volumeMounts"] if not mount.get("readOnly")}
+    assert written == {"/tmp", *re.findall(r"^VOLUME (\S+)$", dockerfile, re.MULTILINE)}  # noqa: S108
+    assert CONTAINER["resources"]["limits"]["memory"]
+
+
+def test_what_was_asked_is_answered_before_a_replica_is_killed() -> None:
+    paused = float(CONTAINER["lifecycle"]["preStop"]["exec"]["command"][-1])
+    needed = paused + Settings.model_fields["deadline_ms"].default / 1000 + GRACE_S
+    assert POD["spec"]["terminationGracePeriodSeconds"] > needed
+
+
+def test_the_server_is_the_one_that_the_services_ask_and_may_reach() -> None:
+    milvus, address = FILES["milvus"], where_of(ENV["PASSAGES_INDEX"]["value"])
+    assert isinstance(address, Address)
+    assert address.host == f"{milvus['metadata']['name']}-milvus"  # as its operator names it
+    assert milvus["metadata"]["namespace"] == FILES["kustomization"]["namespace"] == FILES["namespace"]["metadata"]["name"]
+    (allowed,) = [rule for rule in FILES["network"]["spec"]["egress"] if "podSelector" in rule["to"][0]]
+    assert [port["port"] for port in allowed["ports"]] == [address.port]
+    assert allowed["to"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/instance"] == milvus["metadata"]["name"]
+    assert milvus["spec"]["config"]["common"]["security"]["authorizationEnabled"] is True
+
+
+def test_the_server_has_the_query_nodes_that_the_capacity_page_computes() -> None:
+    nodes = FILES["milvus"]["spec"]["components"]["queryNode"]
+    assert nodes["resources"]["limits"]["memory"] == f"{capacity.NODE_GIB}Gi"
+    assert nodes["replicas"] == capacity.query_nodes(capacity.measured(), capacity.EXAMPLE)
+
+
+def test_the_image_has_the_packages_of_the_extras_that_it_is_built_with() -> None:
+    """The line of the Dockerfile that finds them, as it stands there."""
+    code = re.search(r'python -c "(import os, tomllib; [^"]+)" > needed\.txt', (DEPLOY / "Dockerfile").read_text("utf-8"))
+    assert code
+
+    def needed(extras: str) -> str:
+        command = [sys.executable, "-c", code[1]]
+        env = {"EXTRAS": extras}
+        return subprocess.run(command, cwd=DEPLOY.parent, env=env, capture_output=True, text=True, check=True).stdout
+
+    assert "pymilvus" not in needed("")
+    assert needed("milvus") == needed("") + "pymilvus==3.0.2\n"
