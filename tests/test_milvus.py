@@ -25,7 +25,7 @@ from indexer.lock import LockedError
 from indexer.schema import CatalogError
 from indexer.search import search
 from service.settings import SettingsError, load
-from tests.milvus import MilvusServer, free_port, milvus
+from tests.milvus import CORE, MilvusServer, free_port, milvus
 from tests.servers import Reply, Server, serving
 
 DEADLINE_S = 3.0
@@ -274,7 +274,7 @@ def test_what_one_service_stores_another_finds_and_both_outlive_the_server(tmp_p
             assert found.body["results"][0]["score"] == first.search("What does the otter eat?").body["results"][0]["score"]
             with first.api() as api:
                 status = api.call("GET", "/v1/status").body
-                assert (status["index"], status["notes"], status["exact"]) == (str(address), [], False)
+                assert (status["index"], status["exact"], status["notes"] == []) == (str(address), False, CORE is None)
                 refused = api.call("POST", "/v1/feedback", {"question": "x", "verdict": "nothing"})
                 assert (refused.status, api.call("GET", "/v1/feedback").body["total"]) == (501, 0)
             _killed(server, first)
