@@ -187,9 +187,15 @@ class _Encoding:
     """The second stage as Ray Data calls it: an actor, over tables of rows that are parts."""
 
     def __init__(self, setup: Setup, threads: int) -> None:
-        self._encoding = Encoding(setup, threads)
+        self._encoding: Encoding | PassagesError
+        try:
+            self._encoding = Encoding(setup, threads)
+        except PassagesError as error:  # raised here, it would arrive as a text among others, that an actor died
+            self._encoding = error
 
     def __call__(self, table: Any) -> Iterator[Sent]:
+        if isinstance(self._encoding, PassagesError):
+            raise self._encoding
         numbered = zip(table["number"].to_pylist(), table["part"].to_pylist(), strict=True)
         for some in self._encoding(Row(number, pickle.loads(part)) for number, part in numbered):  # noqa: S301
             yield {"number": [one.number for one in some], "part": [pickle.dumps(one.part) for one in some]}
