@@ -53,6 +53,8 @@ def cluster(address: str) -> Iterator[Callable[[Engine, Limits], AheadReader]]:
     error, for Ray prints what becomes of its nodes. Raises :class:`ClusterError`, within seconds if nobody is there."""
     # Before the import, which reads them: nothing is reported to Ray's makers, and a cluster that is away is told soon.
     quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_NUM_REDIS_GET_RETRIES": "1", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+    if address == "local":  # listens on loopback alone, which on other systems it does for the sake of their firewalls
+        quiet["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
     try:
