@@ -62,7 +62,7 @@ def cluster(address: str) -> Iterator[Callable[[Engine, Limits], AheadReader]]:
             import ray
             import ray.data
     except ImportError as error:
-        raise ClusterError(f"Ray is not installed here ({error}); run: pip install 'passages[ray]'") from error
+        raise ClusterError(f"Ray is not installed here ({error}); run in the checkout: pip install -e '.[ray]'") from error
     _check_address(address)
     local = {"include_dashboard": False} if address == "local" else {}
     try:

@@ -23,6 +23,7 @@ from indexer.records import Source
 from indexer.synced import Change, Failure, Noted, Progress, Summary
 
 MOST_REMARKS = 3  # of one file
+MOST_FAILURES = 1000  # the same, of its records
 _DOCUMENT = "document "  # with its id: the record of a failure that is not the file's own
 
 
@@ -181,27 +182,26 @@ class Sync:
             with self._collection.catalog.read() as snapshot:
                 before = snapshot.documents_of(source.key)
         self._ingest.then(lambda writer: writer.put_source(path, name, "", "", ()))
-        failures: list[tuple[str, str]] = []
+        failures = _Failures()
         remarks: list[Remark] = []
         seen: set[str] = set()
         for one in self._reader.documents(file, name):
             if isinstance(one, Unreadable):
                 digest = "" if one.again else digest  # without a hash it is tried again the next time
-                failures.append((one.source, one.reason))
+                failures.add(one.source, one.reason)
                 continue
             document = one.split.document if isinstance(one, Ready) else one
             if reason := self._taken(document.id, path):
-                failures.append((_DOCUMENT + document.id, reason))
+                failures.add(_DOCUMENT + document.id, reason)
             else:
                 seen.add(document.id)
                 remarks += document.remarks
                 self._document(one, document, path, before, counters)
-        was_read = not any(record == "" for record, _ in failures)
-        if was_read:  # if the whole file failed, what was indexed of it is kept
+        if was_read := not failures.whole:  # if the whole file failed, what was indexed of it is kept
             self._delete_all([one for one in sorted(before.keys() - seen) if self._paths.get(one, path) == path])
-        told = _few(remarks)
-        self._note(path, failures, told)
-        self._ingest.then(lambda writer: writer.put_source(path, name, file.stamp, digest, failures, told))
+        refused, told = failures.told(), _few(remarks)
+        self._note(path, refused, told)
+        self._ingest.then(lambda writer: writer.put_source(path, name, file.stamp, digest, refused, told))
         if was_read and "moved" not in counters:
             self._ingest.then(lambda _: Change("changed" if source else "added", path), self._tell)
         self._ingest.then(lambda _: file.size, self._finished)
@@ -305,6 +305,25 @@ class Sync:
 
     def _count(self, counter: str, by: int = 1) -> None:
         setattr(self.summary, counter, getattr(self.summary, counter) + by)
+
+
+class _Failures:
+    """What could not be read of one file: the first of it, and how much more, since a file may be millions of bad lines."""
+
+    def __init__(self) -> None:
+        self._first: list[tuple[str, str]] = []
+        self._more = 0
+        self.whole = False  # the file itself failed, not a record of it
+
+    def add(self, record: str, reason: str) -> None:
+        self.whole = self.whole or record == ""
+        if len(self._first) < MOST_FAILURES or record == "":
+            self._first.append((record, reason))
+        else:
+            self._more += 1
+
+    def told(self) -> list[tuple[str, str]]:
+        return [*self._first, *([("more", f"{self._more:,} more records could not be read")] if self._more else [])]
 
 
 def _few(remarks: Sequence[Remark]) -> list[Remark]:

@@ -227,7 +227,7 @@ def test_without_ray_the_command_says_what_to_install_and_makes_nothing(
     monkeypatch.setitem(sys.modules, "ray", None)  # as if it were not installed, where it is
     done = CliRunner().invoke(app, ["index", "--ray", "auto", "--index", str(tmp_path / "index"), str(tmp_path)])
     assert done.exit_code != 0
-    assert "pip install 'passages[ray]'" in str(done.exception)
+    assert "pip install -e '.[ray]'" in str(done.exception)
     assert not (tmp_path / "index").exists()
 
 

@@ -17,7 +17,8 @@ from indexer.engines.address import Address, AddressError, where_of
 from indexer.engines.copying import CopyError, copy
 from indexer.engines.milvus.collection import MilvusCollection
 from indexer.engines.milvus.connection import ServerError, Tables, server_of
-from indexer.engines.milvus.writer import sweep
+from indexer.engines.milvus.generations import sweep, sweep_unnamed
+from indexer.engines.milvus.writer import MilvusWriter
 from indexer.engines.opening import open_engine
 from indexer.errors import AwayError
 from indexer.ingest import put, remove
@@ -186,6 +187,56 @@ def test_a_writer_that_ends_in_the_middle_leaves_the_old_document_or_the_new_one
     engine.fold(at_once=True)
     with engine.catalog.read() as snapshot:
         assert snapshot.sizes() == (1, 3)
+
+
+def test_a_writer_whose_rows_were_cleared_away_meanwhile_names_none_of_them(
+    engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(engine, Document("one", "", "An otter sleeps."))
+    check = MilvusWriter._check_note
+
+    def check_late(self: MilvusWriter, note: str) -> None:
+        self.tables.flush(["", "texts", "meta"])
+        assert sweep(self.tables, -1) == 1
+        check(self, note)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MilvusWriter, "_check_note", check_late)
+        with pytest.raises(AwayError, match="try again"):
+            put(engine, Document("one", "", "A heron stands."))
+    assert [one.passage.text for one in search(engine, Query("What does it do?")).results] == ["An otter sleeps."]
+    assert (rows(engine, ""), rows(engine, "texts"), rows(engine, "documents")) == (1, 1, 1)
+    put(engine, Document("one", "", "A heron stands."))
+    assert [one.passage.text for one in search(engine, Query("What does it do?")).results] == ["A heron stands."]
+
+
+def test_rows_that_two_writers_of_one_document_left_are_cleared_away(
+    engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(engine, Document("one", "", "An otter sleeps."))
+    check = MilvusWriter._check_note
+
+    def check_after_another(self: MilvusWriter, note: str) -> None:
+        with monkeypatch.context() as inner:
+            inner.setattr(MilvusWriter, "_check_note", check)
+            _put_with(engine, Document("one", "", "A heron stands."))
+        check(self, note)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MilvusWriter, "_check_note", check_after_another)
+        put(engine, Document("one", "", "A stork flies."))
+    tables = Tables(engine._connection, consistency="Strong")
+    assert (rows(engine, ""), rows(engine, "texts")) == (2, 2)  # one of them nobody sees
+    assert sweep_unnamed(tables) == 0  # it may still be going to be named
+    assert sweep_unnamed(tables, -1) == 2
+    assert (rows(engine, ""), rows(engine, "texts")) == (1, 1)
+    assert [one.passage.text for one in search(engine, Query("What does it do?")).results] == ["A stork flies."]
+
+
+def _put_with(engine: MilvusCollection, document: Document) -> None:
+    """What another process does at the same time."""
+    with closing(MilvusCollection(engine.address, "", encoder=engine.encoder, patience_s=20)) as other:
+        put(other, document)
 
 
 def test_totals_that_writers_at_the_same_time_lost_are_counted_again(engine: MilvusCollection, encoder: Encoder) -> None:

@@ -247,6 +247,15 @@ def test_rows_of_a_table_are_added_changed_and_deleted(collection: Collection, r
     assert len(texts(collection)) == 3
 
 
+def test_of_many_records_that_cannot_be_read_the_first_are_told_and_how_many_more(collection: Collection, root: Path) -> None:
+    (root / "a.jsonl").write_text(json.dumps({"_id": "x", "text": RIVER}) + "\n" + "0\n" * 3000)
+    summary = sync(collection, root)
+    assert (len(summary.failed), summary.failed[-1].record, summary.failed[-1].reason) == (
+        1001, "more", "2,000 more records could not be read",
+    )  # fmt: skip
+    assert list(texts(collection)) == ["x"]
+
+
 def test_what_is_remarked_of_a_file_is_said_at_every_run_and_kept(collection: Collection, root: Path) -> None:
     (root / "a.md").write_text(f"---\ndate: in spring\n---\n{RIVER}\n")
     lines(root / "b.jsonl", *({"_id": str(n), "text": f"{HARBOUR} {n}", "date": "long ago"} for n in range(6)))

@@ -14,12 +14,13 @@ from indexer.engines.address import Address
 from indexer.engines.contract import Engine
 from indexer.engines.milvus.connection import Connection, Tables
 from indexer.engines.milvus.encoding import token_fields
+from indexer.engines.milvus.generations import sweep, sweep_unnamed
 from indexer.engines.milvus.mirror import Mirror
 from indexer.engines.milvus.reader import MilvusReader
 from indexer.engines.milvus.state import State, Totals, read_state, state_row
 from indexer.engines.milvus.tables import DOCUMENTS, META, has, make_named, make_passages
 from indexer.engines.milvus.view import Frequencies, MilvusView
-from indexer.engines.milvus.writer import MilvusWriter, sweep
+from indexer.engines.milvus.writer import MilvusWriter
 from indexer.lock import LockedError
 from indexer.ranking import READINGS
 from indexer.runtimes import Kind
@@ -121,6 +122,7 @@ class MilvusCollection(Engine):
         """Count again how much there is, and clear up."""
         tables = Tables(self._connection, consistency="Strong")
         sweep(tables)
+        sweep_unnamed(tables)
         self._count(tables)
 
     def check_vectors(self) -> bool:

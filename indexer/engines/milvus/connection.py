@@ -248,7 +248,7 @@ def _client(address: Address, left: float) -> MilvusClient:
         from pymilvus import MilvusClient
     except ImportError as error:
         raise ServerError(
-            f"{address} needs the client of Milvus, which is not installed: pip install 'passages[milvus]'"
+            f"{address} needs the client of Milvus, which is not installed: pip install -e '.[milvus]' in the checkout"
         ) from error
     # It sets up its own logging when it is imported, and makes a traceback of each try that fails.
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)

@@ -2,15 +2,14 @@
 
 In this order, so that whoever ends in the middle leaves nothing that is found: what is about to be written is noted; rows of a
 new generation are added, which nobody sees; the documents' own rows are written over, and now name that generation; the rows of
-the one before are deleted, and the note. A note that stays is cleared up by :func:`sweep`, whichever service finds it.
+the one before are deleted, and the note. A note that stays is cleared up (:mod:`indexer.engines.milvus.generations`), whichever
+service finds it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import secrets
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -31,6 +30,7 @@ from indexer.engines.milvus.encoding import (
     tags,
     token_fields,
 )
+from indexer.engines.milvus.generations import delete_rows, new_generation
 from indexer.engines.milvus.mirror import Mirror
 from indexer.engines.milvus.reader import MilvusReader
 from indexer.engines.milvus.state import (
@@ -41,13 +41,13 @@ from indexer.engines.milvus.state import (
     language_row,
     later,
     pending_row,
-    pending_rows,
     read_state,
     source_row,
     source_with,
     state_row,
 )
 from indexer.engines.milvus.tables import DOCUMENTS, META, PASSAGES, TEXTS, make_passages
+from indexer.errors import AwayError
 from indexer.filters import source_of
 from indexer.formats import Remark
 from indexer.hashes import content_hash, document_hash, passage_ids
@@ -56,9 +56,6 @@ from indexer.records import EncodedPassage, Source
 
 # Of one note, and of what waits in memory: more is written before the block ends, document by document.
 _MOST_DOCUMENTS, _MOST_PASSAGES = 500, 2000
-# Nobody takes so long from a note to the end of what it tells of.
-STALE_S = 600.0
-_RANDOM_BITS = 20
 
 
 class _Put(NamedTuple):
@@ -180,12 +177,19 @@ class MilvusWriter(MilvusReader):
         self._upsert(META, [note, *self._languages(puts)])
         self._insert(TEXTS, (row for one in puts for row in chunk_rows(one.document, generation)))
         self._insert(PASSAGES, (row for one in puts for row in self._rows(one, generation)))
+        self._check_note(note["key"])
         self._flip(puts, gone, generation)
         for key in gone:
             self._kept[key] = None
         self._removed = _sum(before.values(), self._removed)
         _delete_before(self._delete, before)
         self._delete(META, one_of("key", [note["key"]]))
+
+    def _check_note(self, key: str) -> None:
+        """Raises :class:`AwayError` if the note is gone: this process stood still so long, or its clock is so wrong, that
+        another one has deleted the rows that are about to be named."""
+        if not self.tables.get(META, [key], ["key"]):
+            raise AwayError("writing took so long that another service has cleared it away; nothing was changed, try again")
 
     def _flip(self, puts: Sequence[_Put], gone: Sequence[str], generation: int) -> None:
         """From here on the new generation is found, and not the old one."""
@@ -232,44 +236,12 @@ class MilvusWriter(MilvusReader):
         self.tables.delete(table, condition)
 
 
-def new_generation() -> int:
-    """One that no other writer gives: the millisecond, and chance."""
-    return (time.time_ns() // 1_000_000) << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
-
-
-def sweep(tables: Tables, at_least_s: float = STALE_S) -> int:
-    """Clear up after whoever ended in the middle of writing, at least so many seconds ago; how many notes there were."""
-    oldest = (time.time_ns() // 1_000_000 - int(at_least_s * 1000)) << _RANDOM_BITS
-    stale = [one for one in pending_rows(tables) if one[0] < oldest]
-    for generation, replaced in stale:
-        known = {row["key"]: kept_of(row) for row in tables.get(DOCUMENTS, list(replaced), KEPT)}
-        written = {key for key, kept in known.items() if kept.generation == generation}
-        _delete_rows(tables.delete, generation, [key for key in replaced if key not in written])
-        for before in {replaced[key] for key in replaced} - {0}:
-            unseen = [
-                key for key in replaced if replaced[key] == before and (key not in known or known[key].generation != before)
-            ]
-            _delete_rows(tables.delete, before, unseen)
-        tables.delete(META, one_of("key", [f"pending.{generation}"]))
-    if stale:
-        tables.flush([DOCUMENTS, META, PASSAGES, TEXTS])
-    return len(stale)
-
-
 def _delete_before(delete: Callable[[str, str], None], before: Mapping[str, Kept]) -> None:
     for generation in sorted({kept.generation for kept in before.values()}):
-        _delete_rows(delete, generation, [key for key, kept in before.items() if kept.generation == generation])
-
-
-def _delete_rows(delete: Callable[[str, str], None], generation: int, documents: Sequence[str]) -> None:
-    if documents:
-        condition = f"generation == {generation} and {one_of('document', list(documents))}"
-        delete(PASSAGES, condition)
-        delete(TEXTS, condition)
+        delete_rows(delete, generation, [key for key, kept in before.items() if kept.generation == generation])
 
 
 def _moved(row: Row, source: int, before: str, uri: str) -> dict[str, Any]:
-
     described = json.loads(row["described"])
     if described["uri"] == before:
         described["uri"] = uri
