@@ -53,6 +53,8 @@ def cluster(address: str) -> Iterator[Callable[[Engine, Limits], AheadReader]]:
     error, for Ray prints what becomes of its nodes. Raises :class:`ClusterError`, within seconds if nobody is there."""
     # Before the import, which reads them: nothing is reported to Ray's makers, and a cluster that is away is told soon.
     quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_NUM_REDIS_GET_RETRIES": "1", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+    if address == "local":  # listens on loopback alone, which on other systems it does for the sake of their firewalls
+        quiet["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
     try:
@@ -187,9 +189,15 @@ class _Encoding:
     """The second stage as Ray Data calls it: an actor, over tables of rows that are parts."""
 
     def __init__(self, setup: Setup, threads: int) -> None:
-        self._encoding = Encoding(setup, threads)
+        self._encoding: Encoding | PassagesError
+        try:
+            self._encoding = Encoding(setup, threads)
+        except PassagesError as error:  # raised here, it would arrive as a text among others, that an actor died
+            self._encoding = error
 
     def __call__(self, table: Any) -> Iterator[Sent]:
+        if isinstance(self._encoding, PassagesError):
+            raise self._encoding
         numbered = zip(table["number"].to_pylist(), table["part"].to_pylist(), strict=True)
         for some in self._encoding(Row(number, pickle.loads(part)) for number, part in numbered):  # noqa: S301
             yield {"number": [one.number for one in some], "part": [pickle.dumps(one.part) for one in some]}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shutil
 import socket
 import struct
 import subprocess
@@ -48,6 +49,7 @@ def unpacked(environment: Path) -> Path:
         text = settings.read_text(encoding="utf-8")
         settings.write_text(re.sub(r"(?m)^(\s*)ip:( #.*)?$", r"\1ip: 127.0.0.1", text), encoding="utf-8")
         (folder / "run").mkdir()
+    shutil.rmtree(folder / "data", ignore_errors=True)  # tests begin with nothing
     return folder
 
 

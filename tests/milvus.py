@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 
 from indexer.engines.address import Address
+from indexer.engines.milvus.connection import Connection
 
 LITE = Path(sys.executable).with_name("milvus-lite")
 CORE = Path(os.environ["MILVUS_CORE"]).resolve() if "MILVUS_CORE" in os.environ else None
@@ -35,8 +36,8 @@ class MilvusServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def address(self, collection: str) -> Address:
-        """A collection on it."""
-        return Address("127.0.0.1", self.port, collection)
+        """A collection on it; what was written is found at once."""
+        return Address("127.0.0.1", self.port, collection, consistency="Strong")
 
     def start(self) -> None:
         """Start it and wait until it takes connections."""
@@ -82,6 +83,11 @@ class MilvusServer:
 class CoreServer(MilvusServer):
     """The same of the server core: the program alone, without the wrapper, which moves to another port after a kill."""
 
+    def wait_until_ready(self) -> None:
+        """It takes connections long before it answers."""
+        with closing(Connection(self.address("any"), START_S)) as connection:
+            connection.call(lambda client, left: client.list_collections(timeout=left))
+
     def _started(self, log: int) -> subprocess.Popen[bytes]:
         env = {
             "LD_LIBRARY_PATH": str(self.folder / "bin"), "METRICS_PORT": "9091", "DEPLOY_MODE": "STANDALONE",
@@ -118,6 +124,7 @@ def _core(folder: Path) -> MilvusServer:
     server = CoreServer(folder, CORE_PORT)
     server.start()
     atexit.register(server.end)
+    server.wait_until_ready()
     return server
 
 

@@ -741,6 +741,11 @@ def stored(index: Path) -> tuple[dict[str, tuple[int, int]], dict[str, np.ndarra
     return places, vectors
 
 
+def without_progress(errors: str) -> str:
+    """On a busy machine a run takes longer than the ten seconds after which it says how far it is."""
+    return "".join(line for line in errors.splitlines(keepends=True) if not line.startswith("indexing: "))
+
+
 def test_an_index_that_was_stopped_twice_ends_as_one_that_was_not(root: Path, tmp_path: Path, encoder: Encoder) -> None:
     """By kill -9 and by Ctrl-C: what was committed is kept, is not encoded again, and the rest follows."""
     total, index = 1280, tmp_path / "stopped"  # enough that the second run is not done before it is told to stop
@@ -754,7 +759,7 @@ def test_an_index_that_was_stopped_twice_ends_as_one_that_was_not(root: Path, tm
     assert 0 < after_kill < total
 
     output, errors = stop_after(second := passages(*command), index, after_kill, signal.SIGINT)
-    assert (second.returncode, errors) == (130, "")
+    assert (second.returncode, without_progress(errors)) == (130, "")
     assert "interrupted: the documents counted above are kept; run the same command again to go on from here" in output
     after_interrupt = documents_in(index)
     assert after_kill < after_interrupt < total
@@ -762,7 +767,7 @@ def test_an_index_that_was_stopped_twice_ends_as_one_that_was_not(root: Path, tm
 
     third = passages(*command, "--json")
     output, errors = third.communicate(timeout=120)
-    assert (third.returncode, errors) == (0, "")
+    assert (third.returncode, without_progress(errors)) == (0, "")
     summary = json.loads(output)
     assert summary["passages_encoded"] == summary["added"] == total - after_interrupt
     assert summary["unchanged"] == after_interrupt

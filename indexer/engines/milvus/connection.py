@@ -29,6 +29,8 @@ _MESSAGE_CHARS = 8_000_000
 _PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
 # What it says of a request that will never succeed: a wrong name, a wrong value, no right to it.
 _FINAL_CODES = {6, 100, 1100, 1101, 1200, 1400, 1401}
+_NOT_CONNECTED = 2  # also where it refuses a user or a certificate: its client does not tell these apart
+_OR_NOT_TO_US = "; if it runs, look at PASSAGES_MILVUS_TOKEN and PASSAGES_MILVUS_AUTHORITY: it may not let us in"
 _NOT_LOADED = 101  # as after a restart of the small server
 # A server takes pings more often than each five minutes for an attack, and ends the connection; calls have ends of their own.
 _PING_MS = 300_000
@@ -75,6 +77,7 @@ class Connection:
                 if time.monotonic() + pause >= end:
                     raise AwayError(
                         f"the Milvus server at {self.address} does not answer: look whether it runs, and ask again in a moment"
+                        f"{_OR_NOT_TO_US if getattr(error, 'code', None) == _NOT_CONNECTED else ''}"
                     ) from error
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)

@@ -55,7 +55,8 @@ def _make(connection: Connection, name: str, made: Callable[[MilvusClient], tupl
         if not client.has_collection(name, timeout=left):
             schema, indexes = made(client)
             # With indexes it is loaded too; one that another service has just made is the same.
-            client.create_collection(name, schema=schema, index_params=indexes, timeout=left)
+            # Pages are read with the consistency that a table was made with, whatever they ask for.
+            client.create_collection(name, schema=schema, index_params=indexes, consistency_level="Strong", timeout=left)
         elif not client.list_indexes(name):  # who made it ended before they were
             client.create_index(name, made(client)[1], timeout=left)
         client.load_collection(name, timeout=left)
