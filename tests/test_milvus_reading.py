@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ def test_a_document_of_which_a_part_is_found_is_not_shown(engine: MilvusCollecti
 
 
 def test_who_writes_reads_what_is_there_now_and_the_list_of_documents_too(
-    engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch
+    engine: MilvusCollection, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(engine, Document("one", "", "An otter sleeps."))
     asked: list[tuple[str, str]] = []
@@ -72,19 +73,21 @@ def test_who_writes_reads_what_is_there_now_and_the_list_of_documents_too(
 
         return call
 
-    monkeypatch.setattr(Tables, "get", noted(get))
-    monkeypatch.setattr(Tables, "pages", noted(pages))
-    with engine.catalog.read() as snapshot:
-        assert snapshot.owner("one") is not None
-    assert asked == [("documents", "Bounded")]
-    asked.clear()
-    with engine.lock.held(1), engine.catalog.read() as snapshot:
-        assert snapshot.owner("one") is not None
-    assert asked == [("documents", "Strong")]
-    asked.clear()
-    with engine.catalog.read() as snapshot:  # what is kept until the next commit
-        assert snapshot.document_ids() == ["one"]
-    assert sorted(asked) == [("documents", "Strong"), ("meta", "Strong")]
+    bounded = replace(engine.address, consistency="Bounded")
+    with closing(MilvusCollection(bounded, "", encoder=encoder, patience_s=20)) as other:
+        monkeypatch.setattr(Tables, "get", noted(get))
+        monkeypatch.setattr(Tables, "pages", noted(pages))
+        with other.catalog.read() as snapshot:
+            snapshot.owner("one")
+        assert asked == [("documents", "Bounded")]
+        asked.clear()
+        with other.lock.held(1), other.catalog.read() as snapshot:
+            assert snapshot.owner("one") is not None
+        assert asked == [("documents", "Strong")]
+        asked.clear()
+        with other.catalog.read() as snapshot:  # what is kept until the next commit
+            snapshot.document_ids()
+        assert sorted(asked) == [("documents", "Strong"), ("meta", "Strong")]
 
 
 def test_a_list_of_documents_that_takes_long_ends_no_question_late_and_is_there_for_the_next(
