@@ -9,17 +9,15 @@ the one before are deleted; the collection has a new commit, and the note is del
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from indexer.documents import Document
 from indexer.engines.milvus.connection import Row, ServerError, Tables, one_of
 from indexer.engines.milvus.encoding import (
-    KEPT,
-    NOTHING,
     Kept,
     chunk_rows,
     described_of,
@@ -127,17 +125,19 @@ class MilvusWriter(MilvusReader):
         return key
 
     def move_source(self, key: int, path: str, stamp: str, uri: str) -> None:
-        """See the contract. A file has another key at another path, which its documents are told."""
+        """See the contract. A file has another key at another path; its documents are written anew, since a row that is written
+        over as it was read could name rows that another writer has replaced meanwhile."""
         old = self._file(key)
         if old is None:
             return
         moved = self.source_key(path)
         self._files |= {key: None, moved: old._replace(key=moved, path=path, stamp=stamp)}
-        rows = [row for page in self.tables.pages(DOCUMENTS, f"source == {key}", KEPT) for row in page]
         before = Path(old.path).as_uri()
-        self._upsert(DOCUMENTS, [_moved(row, moved, before, uri) for row in rows])
-        for row in rows:
-            self._kept.pop(row["key"], None)
+        for kept in list(self.kept_where(f"source == {key}")):
+            if kept.key in self._puts or kept.key in self._gone or (document := self.document(kept.id)) is None:
+                continue
+            there = uri if document.uri == before else document.uri
+            self.put_document(replace(document, uri=there), moved, self.encoded_of(kept.id))
 
     def delete_source(self, key: int) -> int:
         """See the contract. A document that waits counts as one of the file that it waits to be of."""
@@ -245,13 +245,6 @@ class MilvusWriter(MilvusReader):
 def _delete_before(delete: Callable[[str, str], None], before: Mapping[str, Kept]) -> None:
     for generation in sorted({kept.generation for kept in before.values()}):
         delete_rows(delete, generation, [key for key, kept in before.items() if kept.generation == generation])
-
-
-def _moved(row: Row, source: int, before: str, uri: str) -> dict[str, Any]:
-    described = json.loads(row["described"])
-    if described["uri"] == before:
-        described["uri"] = uri
-    return {**row, "source": source, "described": json.dumps(described, ensure_ascii=False), "nothing": NOTHING}
 
 
 def _sum(kept: Iterable[Kept], totals: Totals) -> Totals:
