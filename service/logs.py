@@ -16,6 +16,8 @@ _FORMAT = "%(levelname)s %(name)s: %(message)s"
 log = logging.getLogger(__name__)
 _in_force: tuple[Level, bool] = ("warning", False)
 
+_MOST_ERRORS = 20  # of a chain, the last: what is tried again for minutes may make one of thousands
+
 
 class Discreet(logging.Formatter):
     """Tracebacks by place and kind of error alone."""
@@ -27,12 +29,22 @@ class Discreet(logging.Formatter):
 
 
 def _places(error: BaseException) -> list[str]:
-    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    chain = [error]
+    while len(chain) < _MOST_ERRORS and (before := _before(chain[-1])):
+        chain.append(before)
+    lines = [["which led to", *_own(one)] for one in reversed(chain)]
+    return [line for some in lines for line in some][1:]
+
+
+def _before(error: BaseException) -> BaseException | None:
+    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _own(error: BaseException) -> list[str]:
     frames = StackSummary.extract(walk_tb(error.__traceback__))
     places = [f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in frames]
     inner = [line for one in error.exceptions for line in _places(one)] if isinstance(error, BaseExceptionGroup) else []
-    own = [*places, f"{type(error).__module__}.{type(error).__qualname__}", *inner]
-    return [*_places(before), "which led to", *own] if before else own
+    return [*places, f"{type(error).__module__}.{type(error).__qualname__}", *inner]
 
 
 def in_force() -> tuple[Level, bool]:

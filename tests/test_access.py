@@ -466,3 +466,16 @@ def test_a_traceback_tells_places_and_kinds_and_no_message() -> None:
     assert "secret" not in told
     for said in ("failed", "builtins.ValueError", "which led to", "builtins.ExceptionGroup", "builtins.KeyError", "in fail"):
         assert said in told
+
+
+def test_of_thousands_of_errors_that_led_to_one_another_the_last_are_told() -> None:
+    error: Exception | None = None
+    for number in range(5000):
+        after = OSError(number)
+        after.__cause__, error = error, after
+    try:
+        raise RuntimeError from error
+    except RuntimeError:
+        told = Discreet("%(message)s").format(logging.LogRecord("x", 40, "x", 1, "failed", (), sys.exc_info()))
+    assert told.count("builtins.OSError") == 19
+    assert told.endswith("builtins.RuntimeError")

@@ -177,6 +177,17 @@ def test_filters_mean_the_same_whatever_keeps_the_collection(pair: Sequence[Engi
     assert local == there
 
 
+def test_few_passages_that_meet_a_filter_are_all_found_among_many(engine: Engine) -> None:
+    things = "harbour ledger violin orchard glacier lantern tunnel saddle compass kettle".split()
+    stored(engine, *(
+        Document(f"d{n}", "", f"The {things[n % 10]} of room {n} was {things[n // 10 % 10]}.", metadata={"rare": n % 90 == 0})
+        for n in range(540)
+    ))  # fmt: skip
+    for question in ("violin", "what is in the room with the kettle", "glacier and compass", "seven saddles"):
+        found = search(engine, Query(question, filter={"rare": True}, readings=("vector",))).results
+        assert {one.passage.document.id for one in found} == {f"d{n}" for n in range(0, 540, 90)}
+
+
 def test_all_that_is_kept_is_the_same_whatever_keeps_the_collection(pair: Sequence[Engine]) -> None:
     hashes, lists, facets = [], [], []
     for one in pair:

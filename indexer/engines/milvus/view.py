@@ -22,6 +22,7 @@ from indexer.words import idf
 _MORE = 16
 _EFFORT = 2  # a graph is searched with so many times what is fetched in sight, at least _SIGHT
 _SIGHT = 200
+_FEW = 1000  # so few passages that meet a filter are all compared: a graph loses some of what is thinly spread in it
 _MOST_DOCUMENTS = 10_000  # in one condition
 _MOST_KEPT = 100_000  # words whose counts are kept
 _SETTLED_MS = 30_000  # after a commit: until then a count may be older than it
@@ -86,7 +87,7 @@ class MilvusView:
             params = {"params": {"ef": max(_SIGHT, _EFFORT * limit)}}
             return self.snapshot.tables.search(question, "vector", limit, self._condition, [*HEAD, "words", "vector"], params)
 
-        keys = self._best(search, count)
+        keys = self._best(search, count) if (few := self._few()) is None else few
         cosines = self.cosines(question, np.array(keys, np.int64))
         order = sorted(range(len(keys)), key=lambda at: (-float(cosines[at]), self.snapshot.head(keys[at]).id))[:count]
         return Neighbours(np.array([keys[at] for at in order], np.int64), cosines[order])
@@ -134,12 +135,23 @@ class MilvusView:
         while True:
             rows = [row for _, row in search(limit)]
             keys = self.snapshot.met(rows)
-            for row in rows:
-                for key in self.snapshot.met([row]):
-                    self._vectors[key] = vector_of(row).astype(np.float32)
+            self._remember(rows)
             if len(keys) >= count or len(rows) < min(limit, MOST_FOUND) or limit >= MOST_FOUND:
                 return keys
             limit = min(4 * limit, MOST_FOUND)
+
+    def _few(self) -> list[int] | None:
+        """Keys of all passages that the view was narrowed to, if they are few."""
+        if not self._condition or self.snapshot.contract is None or self._count(self._condition) > _FEW:
+            return None
+        rows = self.snapshot.tables.query(PASSAGES, self._condition, [*HEAD, "words", "vector"])
+        self._remember(rows)
+        return list(dict.fromkeys(self.snapshot.met(rows)))
+
+    def _remember(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            for key in self.snapshot.met([row]):
+                self._vectors[key] = vector_of(row).astype(np.float32)
 
     def _others(self, where: Mapping[str, Any]) -> str:
         """The condition of the documents that meet a filter that the server does not know."""
