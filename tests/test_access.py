@@ -287,6 +287,8 @@ def test_allowed_names_are_answered_and_with_keys_only_these(tmp_path: Path, gua
     assert "http://" not in refused  # by which it would be refused again
     assert guarded.status("GET", "/v1/status", guarded.read, host="docs.example.net:443") == 200
     assert guarded.status("GET", "/livez") == 200  # a cluster's probe asks by address
+    assert guarded.status("GET", "/metrics", guarded.read, host="10.0.0.5:8080") == 200  # so does Prometheus
+    assert guarded.status("GET", "/metrics", host="10.0.0.5:8080") == 401
 
 
 @pytest.mark.parametrize(
