@@ -53,6 +53,7 @@ build/ray/.installed: tests/ray.txt constraints.txt $(VENV)/.installed-dev
 # environment (120 MB) and a network of its own.
 CLUSTER := tests/test_engines.py tests/test_milvus.py tests/test_milvus_reading.py
 KILLS := tests/test_milvus_kills.py
+test-cluster: export TEST_KILLS := 3
 test-cluster: $(VENV)/.installed-dev build/milvus/.installed
 	$(BIN)/python -m pytest $(CLUSTER) $(KILLS)
 	unshare -rn $(BIN)/python -m tests.core build/milvus $(CLUSTER)

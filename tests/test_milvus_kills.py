@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
@@ -16,13 +17,15 @@ from indexer.ingest import Ingest, remove
 from indexer.search import search
 from tests.milvus import START_S, MilvusServer, milvus
 
+KILLS = int(os.environ.get("TEST_KILLS", "1"))  # make test-cluster does three
+
 
 @pytest.mark.parametrize("flushed", [False, True])
 def test_what_was_acknowledged_is_whole_after_each_kill(tmp_path: Path, encoder: Encoder, flushed: bool) -> None:
     """``flushed``: a part of it lies in the server's files already, and the rest in its log alone."""
     versions: dict[int, int] = {}
     with milvus(tmp_path / "milvus") as server:
-        for kill in range(3):
+        for kill in range(KILLS):
             with closing(_opened(server, encoder, flushed)) as engine:
                 _put(engine, versions, range(4 * kill, 4 * kill + 4))
                 if flushed:
