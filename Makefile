@@ -29,24 +29,17 @@ test: $(VENV)/.installed-dev
 test-integrations: build/integrations/.installed
 	build/integrations/bin/python -m pytest tests/test_integrations.py
 
-build/integrations/.installed: tests/integrations.txt constraints.txt $(VENV)/.installed-dev
-	$(PYTHON) -m venv build/integrations
-	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
-		> "$$(build/integrations/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/passages.pth"
-	build/integrations/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt -r $<
-	build/integrations/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --editable .
-	touch $@
-
 # `passages index --ray` over three Ray nodes on loopback, in an environment of its own as well; 620 MB, and minutes.
 test-ray: build/ray/.installed
 	build/ray/bin/python -m pytest tests/test_ray.py tests/test_ahead.py
 
-build/ray/.installed: tests/ray.txt constraints.txt $(VENV)/.installed-dev
-	$(PYTHON) -m venv build/ray
+# An environment of its own that sees this one's packages too, and has what tests/NAME.txt names.
+build/integrations/.installed build/ray/.installed: build/%/.installed: tests/%.txt constraints.txt $(VENV)/.installed-dev
+	$(PYTHON) -m venv build/$*
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
-		> "$$(build/ray/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/passages.pth"
-	build/ray/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt -r $<
-	build/ray/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --editable .
+		> "$$(build/$*/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/passages.pth"
+	build/$*/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt -r $<
+	build/$*/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --editable .
 	touch $@
 
 # A collection on a server, which the tests start and end: on milvus-lite, as CI does, then on the server core of Milvus 2.3.5, in an

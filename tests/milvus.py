@@ -18,7 +18,9 @@ from contextlib import closing, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
+from indexer.encoder import Encoder
 from indexer.engines.address import Address
+from indexer.engines.milvus.collection import MilvusCollection
 from indexer.engines.milvus.connection import Connection
 
 LITE = Path(sys.executable).with_name("milvus-lite")
@@ -95,6 +97,12 @@ class CoreServer(MilvusServer):
         }  # fmt: skip
         command = [str(self.folder / "bin" / "milvus"), "run", "standalone"]
         return subprocess.Popen(command, cwd=self.folder, env=os.environ | env, stdout=log, stderr=log)
+
+
+def emptied(server: MilvusServer, test: str, encoder: Encoder) -> MilvusCollection:
+    """An empty collection of a test's own, named as it."""
+    name = "".join(char if char.isalnum() else "_" for char in test)
+    return MilvusCollection(server.address(name), "", create=True, encoder=encoder, patience_s=20)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from indexer.lock import LockedError
 from indexer.schema import CatalogError
 from indexer.search import search
 from service.settings import SettingsError, load
-from tests.milvus import CORE, MilvusServer, free_port, milvus
+from tests.milvus import CORE, MilvusServer, emptied, free_port, milvus
 from tests.servers import Reply, Server, serving
 
 DEADLINE_S = 3.0
@@ -43,8 +43,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
 @pytest.fixture
 def engine(server: MilvusServer, request: pytest.FixtureRequest, encoder: Encoder) -> Iterator[MilvusCollection]:
     """An empty collection, named as the test."""
-    name = "".join(char if char.isalnum() else "_" for char in request.node.name)
-    with closing(MilvusCollection(server.address(name), "", create=True, encoder=encoder, patience_s=20)) as engine:
+    with closing(emptied(server, request.node.name, encoder)) as engine:
         yield engine
 
 

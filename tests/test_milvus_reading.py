@@ -22,7 +22,7 @@ from indexer.engines.milvus.view import Frequencies
 from indexer.errors import AwayError
 from indexer.ingest import put
 from indexer.search import search
-from tests.milvus import MilvusServer, milvus
+from tests.milvus import MilvusServer, emptied, milvus
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +34,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
 @pytest.fixture
 def engine(server: MilvusServer, request: pytest.FixtureRequest, encoder: Encoder) -> Iterator[MilvusCollection]:
     """An empty collection, named as the test."""
-    name = request.node.name
-    with closing(MilvusCollection(server.address(name), "", create=True, encoder=encoder, patience_s=20)) as engine:
+    with closing(emptied(server, request.node.name, encoder)) as engine:
         yield engine
 
 
