@@ -34,6 +34,8 @@ _OR_NOT_TO_US = "; if it runs, look at PASSAGES_MILVUS_TOKEN and PASSAGES_MILVUS
 _NOT_LOADED = 101  # as after a restart of the small server
 # A server takes pings more often than each five minutes for an attack, and ends the connection; calls have ends of their own.
 _PING_MS = 300_000
+# By itself it waits longer after each connection that failed, up to two minutes: so long a server that is back would not be met.
+_CONNECTING = {"grpc.initial_reconnect_backoff_ms": 100, "grpc.max_reconnect_backoff_ms": 1000}
 _REFUSED = re.compile(r"unauthenticated|auth check failure|permission deny|privilege|invalid api key|password", re.IGNORECASE)
 _CERTIFICATE = re.compile(r"certificate|ssl|handshake", re.IGNORECASE)
 
@@ -264,7 +266,7 @@ def _client(address: Address, left: float) -> MilvusClient:
         ) from error
     # It sets up its own logging when it is imported, and makes a traceback of each try that fails.
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
-    more: dict[str, Any] = {"grpc_options": {"grpc.keepalive_time_ms": _PING_MS}}
+    more: dict[str, Any] = {"grpc_options": {"grpc.keepalive_time_ms": _PING_MS, **_CONNECTING}}
     if address.token:
         more["token"] = address.token
     if address.authority:
