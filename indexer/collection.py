@@ -23,7 +23,7 @@ from indexer.models import DEFAULT_MODEL, ModelContract
 from indexer.place import check_place
 from indexer.records import Keys
 from indexer.runtimes import Kind
-from indexer.schema import CatalogError
+from indexer.schema import CatalogError, MissingError
 from indexer.snapshot import Snapshot
 from indexer.vectorfiles import VECTORS_FILE, Record
 from indexer.vectors import Floats, Neighbours, VectorIndex
@@ -140,7 +140,7 @@ class Collection(Engine):
         if create:
             _make(folder)
         elif not (folder / CATALOG_FILE).exists() and not Witness(folder).known():
-            raise CatalogError(
+            raise MissingError(
                 f"there is no index in {folder} (from {Path.cwd()}); make one: passages index --index {folder} PATH..."
             )
         super().__init__(model, encoder, runtime, fold_later)

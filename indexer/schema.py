@@ -122,6 +122,10 @@ class CatalogError(PassagesError):
     """The index cannot be read or written; the message says why and what to do."""
 
 
+class MissingError(CatalogError):
+    """There is no index."""
+
+
 class FullError(CatalogError):
     """There is no room to write; what was committed before is kept."""
 

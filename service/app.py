@@ -16,6 +16,7 @@ from fastapi.staticfiles import StaticFiles
 
 import indexer
 from indexer.engines.address import Where
+from indexer.errors import AwayError
 from indexer.extraction import DEFAULT_LIMITS as DEFAULT_EXTRACTION
 from indexer.extraction import Limits as Extraction
 from indexer.ranking import calibration_of
@@ -234,19 +235,23 @@ def _add_pages(app: FastAPI) -> None:
 def _status(service: Service) -> StatusResponse:
     counts, generation, exact, contract, runtime = Counts(0, 0, 0, 0), 0, True, None, None
     notes: tuple[str, ...] = ()
-    damage = service.damage
-    if service.ready.is_set() and not damage:
-        runtime = service.collection.any_encoder().runtime
-        with service.collection.view() as view:
-            counts, generation = service.collection.counts(view.snapshot), view.snapshot.generation
-            exact, contract, notes = view.exact, view.snapshot.contract, service.collection.notes
+    damage, away, last_commit = service.damage, None, None
+    try:
+        if service.ready.is_set() and not damage:
+            runtime = service.collection.any_encoder().runtime
+            with service.collection.view() as view:
+                counts, generation = service.collection.counts(view.snapshot), view.snapshot.generation
+                exact, contract, notes = view.exact, view.snapshot.contract, service.collection.notes
+        last_commit = service.last_commit()
+    except AwayError as error:
+        away = str(error)
     return StatusResponse(
         version=version("passages"),
-        state=service.state,
-        detail=service.failure or damage,
+        state="away" if away else service.state,
+        detail=service.failure or damage or away or service.waiting,
         index=str(service.index),
         generation=generation,
-        last_commit=service.last_commit(),
+        last_commit=last_commit,
         **counts._asdict(),
         exact=exact,
         recall=RecallResponse(**measured._asdict()) if (measured := service.recall.measured) else None,

@@ -246,7 +246,7 @@ class StatusResponse(BaseModel):
     """What is served, and how far it has come."""
 
     version: str
-    state: Literal["starting", "ready", "failed", "damaged"]
+    state: Literal["starting", "ready", "failed", "damaged", "away"]
     detail: str | None = Field(None, description="why it is not ready")
     index: str
     generation: int

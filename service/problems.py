@@ -86,7 +86,7 @@ async def _known(request: Request, error: Exception) -> JSONResponse:
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
     # Only for what passes by itself: a wrong model stays wrong, and who runs the server has to know.
     retry = {"Retry-After": "2"} if isinstance(error, _PASSING) else None
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and retry is None:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and retry is None and not isinstance(error, FolderOnlyError):
         request.app.state.service.tell(str(error))
     return problem(status, str(error), retry)
 

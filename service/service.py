@@ -23,7 +23,7 @@ from indexer.extraction import Limits as Extraction
 from indexer.lock import LockedError
 from indexer.reading import Encoding
 from indexer.runtimes import Kind
-from indexer.schema import DamagedError
+from indexer.schema import DamagedError, MissingError
 from indexer.search import Query, all_encoded, encoded
 from indexer.sync import Sync
 from service.admission import DEFAULT_LIMITS, Admission, Limits
@@ -37,12 +37,14 @@ from service.upkeep import Scrub, Upkeep
 from service.uploads import sweep
 
 log = logging.getLogger(__name__)
+_LOOK_S = 1.0
 MAX_WRITERS = 4  # requests that write or wait for their turn
 SEEDS = Path(indexer.__file__).resolve().parent.parent / "seeds"
 
 
 class Service:
-    """Starts at once; ``ready`` is set when questions can be answered. ``failure`` says why it never will be."""
+    """Starts at once; ``ready`` is set when questions can be answered. ``failure`` says why it never will be,
+    ``waiting`` what it waits for."""
 
     def __init__(
         self,
@@ -60,13 +62,14 @@ class Service:
         # every document looked at.
         self.judging, self.scanning = (Admission(limits._replace(threads=1)) for _ in range(2))
         self._searchers: Searchers | None = None
-        self._closed = False
+        self._closed = threading.Event()
         self.recall = LiveRecall(lambda: self.admission.admitted > 0)
         self.upkeep, self.scrub = Upkeep(self._renew), Scrub()
         self._watch()
         self._writers = threading.BoundedSemaphore(MAX_WRITERS)
         self.ready = threading.Event()
         self.failure: str | None = None
+        self.waiting: str | None = None
         self._collection: Engine | None = None
         self._told: str | None = None
 
@@ -82,7 +85,8 @@ class Service:
         if self.failure is not None:
             raise StartError(self.failure)
         if self._collection is None or not self.ready.is_set():
-            raise NotReadyError("the service is starting: the model is being loaded; try again in a few seconds")
+            why = self.waiting or "the model is being loaded; try again in a few seconds"
+            raise NotReadyError(f"the service is starting: {why}")
         self._collection.catalog.look()
         return self._collection
 
@@ -150,7 +154,7 @@ class Service:
 
     def close(self) -> None:
         """Let go of the index."""
-        self._closed = True
+        self._closed.set()
         self.events.end()
         self.recall.stop()
         self.upkeep.stop()
@@ -186,7 +190,8 @@ class Service:
             self._searchers = Searchers(self._collection, self._processes)
             self._searchers.start()
             sweep(self._collection.upload_folder())
-            _seed(self._collection, self.events.progress)
+            if isinstance(self.index, Path):
+                _seed(self._collection, self.events.progress)
             self._collection.encoder.warm()
             self._searchers.wait()
             query = Query("is everything loaded?", limit=1)  # so that no user's question pays for it
@@ -194,7 +199,7 @@ class Service:
             self._searchers.ask_all([query] * max(1, self._processes), [encoding] * max(1, self._processes))
         except PassagesError as error:
             self._failed(str(error))
-            if not self._closed:  # ended while it started
+            if not self._closed.is_set():  # ended while it started
                 log.error("not ready: %s", error)
         except Exception:
             self._failed("the service could not start; its log says why")
@@ -206,17 +211,24 @@ class Service:
             self.ready.set()
 
     def _opened(self) -> Engine:
-        """The collection; a server that is away is waited for."""
+        """The collection. A server that is away is waited for, and so is a collection that is not there: who misspells its name
+        must not be given an empty one."""
+        is_folder = isinstance(self.index, Path)
         while True:
             try:
-                return open_engine(
-                    self.index, self._model, create=True, runtime=self._runtime, fold_later=self.upkeep.is_due,
+                collection = open_engine(
+                    self.index, self._model, create=is_folder, runtime=self._runtime, fold_later=self.upkeep.is_due,
                     patience_s=self._patience_s,
                 )  # fmt: skip
-            except AwayError as error:
-                if self._closed:
+            except (AwayError, MissingError) as error:
+                if is_folder or self._closed.wait(_LOOK_S):
                     raise
-                self.tell(str(error))
+                self.waiting = str(error)
+                if isinstance(error, MissingError):  # an outage is logged where it is met
+                    self.tell(self.waiting)
+            else:
+                self.waiting = None
+                return collection
 
     def _failed(self, why: str) -> None:
         self.failure = why

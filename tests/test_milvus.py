@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -26,11 +25,7 @@ from indexer.lock import LockedError
 from indexer.schema import CatalogError
 from indexer.search import search
 from service.settings import SettingsError, load
-from tests.milvus import CORE, MilvusServer, emptied, free_port, milvus
-from tests.servers import Reply, Server, serving
-
-DEADLINE_S = 3.0
-BOUND_S = 10.0  # twice the bound of a server's defaults
+from tests.milvus import MilvusServer, emptied, free_port, milvus
 
 
 @pytest.fixture(scope="module")
@@ -45,15 +40,6 @@ def engine(server: MilvusServer, request: pytest.FixtureRequest, encoder: Encode
     """An empty collection, named as the test."""
     with closing(emptied(server, request.node.name, encoder)) as engine:
         yield engine
-
-
-def service(address: Address, folder: Path, name: str, consistency: str = "Strong") -> Any:
-    """`passages serve` over it."""
-    env = {
-        "PASSAGES_INDEX": str(address), "PASSAGES_PROCESSES": "1", "PASSAGES_DEADLINE_MS": str(int(DEADLINE_S * 1000)),
-        "PASSAGES_MILVUS_CONSISTENCY": consistency,
-    }  # fmt: skip
-    return serving(folder / "index", name, env)
 
 
 def rows(engine: MilvusCollection, table: str) -> int:
@@ -290,106 +276,3 @@ def put_other(engine: Any) -> None:
     """A document that is nowhere else, without the encoder."""
     with engine.lock.held(5), engine.catalog.write() as writer:
         writer.put_document(Document("other", "", "Other."), None, [])
-
-
-def test_what_one_service_stores_another_finds_and_both_outlive_the_server(tmp_path: Path) -> None:
-    with milvus(tmp_path / "milvus") as server:
-        address = server.address("shared")
-        with (
-            service(address, tmp_path, "first") as first,
-            service(address, tmp_path, "second", "Bounded") as second,
-        ):
-            assert first.put("otter", "The otter lives in rivers and eats fish.").status == 200
-            found = _within_the_bound(second, "What does the otter eat?", "otter")
-            assert found.body["results"][0]["document"]["id"] == "otter"
-            assert found.body["results"][0]["score"] == first.search("What does the otter eat?").body["results"][0]["score"]
-            with first.api() as api:
-                status = api.call("GET", "/v1/status").body
-                assert (status["index"], status["exact"], status["notes"] == []) == (str(address), False, CORE is None)
-                refused = api.call("POST", "/v1/feedback", {"question": "x", "verdict": "nothing"})
-                assert (refused.status, api.call("GET", "/v1/feedback").body["total"]) == (501, 0)
-            _killed(server, first)
-            _stopped(server, second)
-            _killed_while_writing(server, first, second)
-
-
-def _within_the_bound(one: Server, question: str, document: str) -> Reply:
-    """The answer, as soon as the document is its first: the server promises that for some seconds later."""
-    until = time.monotonic() + BOUND_S
-    while True:
-        found = one.search(question)
-        if found.status == 200 and found.body["results"] and found.body["results"][0]["document"]["id"] == document:
-            return found
-        assert time.monotonic() < until, found.body
-        time.sleep(0.2)
-
-
-def _killed(server: MilvusServer, one: Server) -> None:
-    """Between writes: what was acknowledged is there after the restart, and a request ends in time meanwhile."""
-    assert one.put("heron", "The heron stands in the water.").status == 200
-    server.kill()
-    _unavailable(one)
-    server.start()
-    _recovered(one)
-    with one.api() as api:
-        assert api.call("GET", "/v1/documents/heron").status == 200
-    assert one.search("Who stands in the water?").body["results"][0]["document"]["id"] == "heron"
-
-
-def _stopped(server: MilvusServer, one: Server) -> None:
-    """A server that takes connections and answers nothing."""
-    server.stop()
-    try:
-        _unavailable(one)
-    finally:
-        server.go_on()
-    _recovered(one)
-
-
-def _killed_while_writing(server: MilvusServer, first: Server, second: Server) -> None:
-    acknowledged: list[str] = []
-    ended = threading.Event()
-
-    def write() -> None:
-        number = 0
-        while not ended.is_set():
-            number += 1
-            name = f"note-{number}"
-            with suppress(OSError):
-                if first.put(name, f"This is note {number}.\n\nIt has a second paragraph.").status == 200:
-                    acknowledged.append(name)
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        for wait_s in (0.9, 1.3):
-            time.sleep(wait_s)
-            server.kill()
-            server.start()
-    finally:
-        time.sleep(1)
-        ended.set()
-        writer.join()
-    _recovered(second)
-    assert acknowledged
-    with second.api() as api:
-        for name in acknowledged:
-            reply = api.call("GET", f"/v1/documents/{name}")
-            assert reply.status == 200, name
-            assert reply.body["text"].endswith("It has a second paragraph.")
-
-
-def _unavailable(one: Server) -> None:
-    began = time.monotonic()
-    reply = one.search("What does the otter eat?")
-    assert (reply.status, reply.retry_after) == (503, "2"), reply.body
-    assert time.monotonic() - began < 2 * DEADLINE_S
-
-
-def _recovered(one: Server) -> None:
-    until = time.monotonic() + 120
-    while (reply := one.search("What does the otter eat?")).status != 200:
-        assert reply.status == 503, reply.body
-        assert time.monotonic() < until
-        time.sleep(0.2)
-    assert reply.body["results"][0]["document"]["id"] == "otter"

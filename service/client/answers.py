@@ -321,7 +321,7 @@ class Status:
     """What is served, and how far it has come. ``detail`` says why it is not ready, ``model`` what the index was made with."""
 
     version: str
-    state: Literal["starting", "ready", "failed", "damaged"]
+    state: Literal["starting", "ready", "failed", "damaged", "away"]
     detail: str | None = None
     index: str
     generation: int

@@ -24,7 +24,7 @@ from indexer.engines.milvus.writer import MilvusWriter
 from indexer.lock import LockedError
 from indexer.ranking import READINGS
 from indexer.runtimes import Kind
-from indexer.schema import CatalogError
+from indexer.schema import MissingError
 
 PATIENCE_S = 60.0  # a server that was started again takes half a minute until it answers
 _WITHOUT_WORDS = ("vector", "tokens")
@@ -45,14 +45,18 @@ class MilvusCollection(Engine):
         patience_s: float = PATIENCE_S,
     ) -> None:
         """Open what is at ``address``, or make it if ``create``. A request waits ``patience_s`` for the server, unless it has a
-        time of its own. Raises :class:`CatalogError`, and what :meth:`Connection.call` raises."""
+        time of its own. Raises :class:`MissingError`, and what :meth:`Connection.call` raises."""
         super().__init__(model, encoder, runtime, fold_later)
         self.address = address
         self._connection = Connection(address, patience_s)
         self._lock = _Lock()
         self._mirrors = Mirrors()
         self._frequencies = Frequencies()
-        weighs = self._open(create)
+        try:
+            weighs = self._open(create)
+        except BaseException:
+            self._connection.close()
+            raise
         if not (weighs and self._connection.server.words):
             self.readings = _WITHOUT_WORDS
 
@@ -156,7 +160,7 @@ class MilvusCollection(Engine):
         elif create:
             make_named(self._connection)
         else:
-            raise CatalogError(f"there is no index at {self.address}; make one: passages index --index {self.address} PATH...")
+            raise MissingError(f"there is no index at {self.address}; make one: passages index --index {self.address} PATH...")
         tables = Tables(self._connection, consistency="Strong")
         state = read_state(tables)
         if state.contract:

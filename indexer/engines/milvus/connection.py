@@ -5,6 +5,7 @@ The client's own words are not shown: they hold traces. What is told is what to 
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 import threading
@@ -19,6 +20,7 @@ from indexer.errors import AwayError, PassagesError
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 Row = dict[str, Any]
 
@@ -27,6 +29,8 @@ _PAGE = 1000
 # A server takes 64 MB a message; this stays well clear of it, also while it is packed.
 _MESSAGE_CHARS = 8_000_000
 _PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
+_CONNECT_S = 5.0  # then it is tried again, and who waits hears of it
+_TOLD_S = 2.0  # an outage that is shorter is of no interest
 # What it says of a request that will never succeed: a wrong name, a wrong value, no right to it.
 _FINAL_CODES = {6, 100, 1100, 1101, 1200, 1400, 1401}
 _NOT_CONNECTED = 2  # also where it refuses a user or a certificate: its client does not tell these apart
@@ -34,7 +38,7 @@ _OR_NOT_TO_US = "; if it runs, look at PASSAGES_MILVUS_TOKEN and PASSAGES_MILVUS
 _NOT_LOADED = 101  # as after a restart of the small server
 # A server takes pings more often than each five minutes for an attack, and ends the connection; calls have ends of their own.
 _PING_MS = 300_000
-# By itself it waits longer after each connection that failed, up to two minutes: so long a server that is back would not be met.
+# By itself it waits longer after each connection that failed, up to two minutes: a server that is back would wait so long.
 _CONNECTING = {"grpc.initial_reconnect_backoff_ms": 100, "grpc.max_reconnect_backoff_ms": 1000}
 _REFUSED = re.compile(r"unauthenticated|auth check failure|permission deny|privilege|invalid api key|password", re.IGNORECASE)
 _CERTIFICATE = re.compile(r"certificate|ssl|handshake", re.IGNORECASE)
@@ -60,6 +64,7 @@ class Connection:
         self._client: MilvusClient | None = None
         self._making = threading.Lock()
         self._server: Server | None = None
+        self._outage = _outage_of(address)
 
     def call(self, work: Callable[[MilvusClient, float], T], until: float | None = None) -> T:
         """``work`` with the client and the seconds that it may take, again and again until it succeeds or ``until`` (on the
@@ -69,18 +74,21 @@ class Connection:
         while True:
             try:
                 left = max(0.05, end - time.monotonic())
-                return work(self._made(left), left)
+                made = work(self._made(left), left)
             except PassagesError:
                 raise
             except Exception as error:
                 self._explain(error)
                 if getattr(error, "code", None) == _NOT_LOADED:
                     self._load(end)
+                more = _OR_NOT_TO_US if getattr(error, "code", None) == _NOT_CONNECTED else ""
+                self._outage.met(more)
                 if time.monotonic() + pause >= end:
-                    raise AwayError(
-                        f"the Milvus server at {self.address} does not answer: look whether it runs, and ask again in a moment"
-                        f"{_OR_NOT_TO_US if getattr(error, 'code', None) == _NOT_CONNECTED else ''}"
-                    ) from error
+                    what = "does not answer: look whether it runs, and ask again in a moment"
+                    raise AwayError(f"the Milvus server at {self.address} {what}{more}") from error
+            else:
+                self._outage.is_over()
+                return made
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 
@@ -103,7 +111,7 @@ class Connection:
             raise TimeoutError
         try:
             if self._client is None:
-                self._client = _client(self.address, left)
+                self._client = _client(self.address, min(left, _CONNECT_S))
             return self._client
         finally:
             self._making.release()
@@ -139,6 +147,40 @@ class Connection:
             raise ServerError(f"the Milvus server at {self.address} refuses the request: {_line(said)}") from error
         if not isinstance(error, MilvusException | RpcError | OSError):
             raise error
+
+
+class _Outage:
+    """Logs, once for each time that the server does not answer, that it does not, and when it does again: for all connections
+    of a process, since one that could not be made is followed by another."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._lock = threading.Lock()
+        self._since: float | None = None
+        self._is_told = False
+
+    def met(self, more: str) -> None:
+        """A call has failed; ``more`` is what may be looked at besides."""
+        now = time.monotonic()
+        with self._lock:
+            self._since = now if self._since is None else self._since
+            if self._is_told or now - self._since < _TOLD_S:
+                return
+            self._is_told = True
+        log.warning("the Milvus server at %s does not answer; it is asked again and again%s", self._address, more)
+
+    def is_over(self) -> None:
+        """A call has succeeded."""
+        if self._since is None:
+            return
+        with self._lock:
+            since, was_told = self._since, self._is_told
+            self._since, self._is_told = None, False
+        if since is not None and was_told:
+            log.warning("the Milvus server at %s answers again, after %.0f seconds", self._address, time.monotonic() - since)
+
+
+_outage_of = functools.cache(_Outage)
 
 
 class Tables:

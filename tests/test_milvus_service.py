@@ -1,0 +1,164 @@
+"""Services over a Milvus server, as processes: they share it, tell of its outages, and outlive them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from indexer.encoder import Encoder
+from indexer.engines.address import Address
+from tests.milvus import CORE, MilvusServer, emptied, milvus
+from tests.servers import Reply, Server, serving
+
+DEADLINE_S = 3.0
+BOUND_S = 10.0  # twice the bound of a server's defaults
+BACK_S = 120.0  # the server core loads its tables for half a minute
+
+
+def service(address: Address, folder: Path, name: str, consistency: str = "Strong", ready: bool = True) -> Any:
+    """`passages serve` over it."""
+    env = {
+        "PASSAGES_INDEX": str(address), "PASSAGES_PROCESSES": "1", "PASSAGES_DEADLINE_MS": str(int(DEADLINE_S * 1000)),
+        "PASSAGES_MILVUS_CONSISTENCY": consistency,
+    }  # fmt: skip
+    return serving(folder / "index", name, env, ready)
+
+
+def test_what_one_service_stores_another_finds_and_both_outlive_the_server(tmp_path: Path, encoder: Encoder) -> None:
+    with milvus(tmp_path / "milvus") as server:
+        address = server.address("shared")
+        server.kill()
+        with (
+            service(address, tmp_path, "first", ready=False) as first,
+            service(address, tmp_path, "second", "Bounded", ready=False) as second,
+        ):
+            _started(server, address, encoder, first)
+            second.wait_until_ready()
+            assert first.put("otter", "The otter lives in rivers and eats fish.").status == 200
+            found = _within_the_bound(second, "What does the otter eat?", "otter")
+            assert found.body["results"][0]["document"]["id"] == "otter"
+            assert found.body["results"][0]["score"] == first.search("What does the otter eat?").body["results"][0]["score"]
+            with first.api() as api:
+                status = api.call("GET", "/v1/status").body
+                assert (status["index"], status["exact"], status["notes"] == []) == (str(address), False, CORE is None)
+                refused = api.call("POST", "/v1/feedback", {"question": "x", "verdict": "nothing"})
+                assert (refused.status, api.call("GET", "/v1/feedback").body["total"]) == (501, 0)
+            assert "kept in an index folder" not in _log(first)  # who asked for it was told
+            _killed(server, first)
+            _stopped(server, second)
+            _killed_while_writing(server, first, second)
+
+
+def _started(server: MilvusServer, address: Address, encoder: Encoder, one: Server) -> None:
+    """A service waits for its server, then until somebody makes the collection, and puts nothing into it."""
+    _says(one, "/readyz", 503, "the service is starting: the Milvus server at")
+    _says(one, "/v1/status", 200, "does not answer")
+    server.start()
+    _says(one, "/readyz", 503, "the service is starting: there is no index at")
+    emptied(server, address.collection, encoder).close()
+    one.wait_until_ready()
+    with one.api() as api:
+        assert api.call("GET", "/v1/status").body["documents"] == 0
+    assert _log(one).count("does not answer") == _log(one).count("answers again") == 1
+
+
+def _says(one: Server, path: str, status: int, detail: str) -> None:
+    until = time.monotonic() + BACK_S
+    with one.api() as api:
+        while detail not in str((reply := api.call("GET", path)).body["detail"]):
+            assert time.monotonic() < until, reply
+            time.sleep(0.2)
+    assert reply.status == status
+
+
+def _log(one: Server) -> str:
+    return one.said.read_text(encoding="utf-8")
+
+
+def _within_the_bound(one: Server, question: str, document: str) -> Reply:
+    """The answer, as soon as the document is its first: the server promises that for some seconds later."""
+    until = time.monotonic() + BOUND_S
+    while True:
+        found = one.search(question)
+        if found.status == 200 and found.body["results"] and found.body["results"][0]["document"]["id"] == document:
+            return found
+        assert time.monotonic() < until, found.body
+        time.sleep(0.2)
+
+
+def _killed(server: MilvusServer, one: Server) -> None:
+    """Between writes: what was acknowledged is there after the restart, and a request ends in time meanwhile."""
+    assert one.put("heron", "The heron stands in the water.").status == 200
+    server.kill()
+    _unavailable(one)
+    server.start()
+    _recovered(one)
+    with one.api() as api:
+        assert api.call("GET", "/v1/documents/heron").status == 200
+    assert one.search("Who stands in the water?").body["results"][0]["document"]["id"] == "heron"
+
+
+def _stopped(server: MilvusServer, one: Server) -> None:
+    """A server that takes connections and answers nothing."""
+    server.stop()
+    try:
+        _unavailable(one)
+    finally:
+        server.go_on()
+    _recovered(one)
+
+
+def _killed_while_writing(server: MilvusServer, first: Server, second: Server) -> None:
+    acknowledged: list[str] = []
+    ended = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not ended.is_set():
+            number += 1
+            name = f"note-{number}"
+            with suppress(OSError):
+                if first.put(name, f"This is note {number}.\n\nIt has a second paragraph.").status == 200:
+                    acknowledged.append(name)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for wait_s in (0.9, 1.3):
+            time.sleep(wait_s)
+            server.kill()
+            server.start()
+    finally:
+        time.sleep(1)
+        ended.set()
+        writer.join()
+    _recovered(second)
+    assert acknowledged
+    with second.api() as api:
+        for name in acknowledged:
+            reply = api.call("GET", f"/v1/documents/{name}")
+            assert reply.status == 200, name
+            assert reply.body["text"].endswith("It has a second paragraph.")
+
+
+def _unavailable(one: Server) -> None:
+    began = time.monotonic()
+    reply = one.search("What does the otter eat?")
+    assert (reply.status, reply.retry_after) == (503, "2"), reply.body
+    assert time.monotonic() - began < 2 * DEADLINE_S
+    with one.api() as api:
+        status = api.call("GET", "/v1/status")
+    assert (status.status, status.body["state"]) == (200, "away")
+    assert "does not answer" in status.body["detail"]
+
+
+def _recovered(one: Server) -> None:
+    until = time.monotonic() + BACK_S
+    while (reply := one.search("What does the otter eat?")).status != 200:
+        assert reply.status == 503, reply.body
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    assert reply.body["results"][0]["document"]["id"] == "otter"
