@@ -32,7 +32,7 @@ from service.metrics import Metrics
 from service.problems import NotReadyError, StartError
 from service.recall import LiveRecall
 from service.rendering import Rendered
-from service.searchers import Searchers
+from service.searchers import SearcherError, Searchers
 from service.upkeep import Scrub, Upkeep
 from service.uploads import sweep
 
@@ -159,10 +159,7 @@ class Service:
         self.recall.stop()
         self.upkeep.stop()
         self.scrub.stop()
-        if self._searchers is not None:
-            self._searchers.stop()
-        if self._collection is not None:
-            self._collection.close()
+        self._let_go()
 
     def _watch(self) -> None:
         watch = self.metrics.watch
@@ -186,17 +183,7 @@ class Service:
 
     def _start(self) -> None:
         try:
-            self._collection = self._opened()
-            self._searchers = Searchers(self._collection, self._processes)
-            self._searchers.start()
-            sweep(self._collection.upload_folder())
-            if isinstance(self.index, Path):
-                _seed(self._collection, self.events.progress)
-            self._collection.encoder.warm()
-            self._searchers.wait()
-            query = Query("is everything loaded?", limit=1)  # so that no user's question pays for it
-            encoding = encoded(self._collection, query)
-            self._searchers.ask_all([query] * max(1, self._processes), [encoding] * max(1, self._processes))
+            self._get_ready()
         except PassagesError as error:
             self._failed(str(error))
             if not self._closed.is_set():  # ended while it started
@@ -204,36 +191,59 @@ class Service:
         except Exception:
             self._failed("the service could not start; its log says why")
             log.exception("not ready")
-        else:
-            self.recall.start(self._collection)
-            self.upkeep.start(self._collection)
-            self.scrub.start(self._collection)
-            self.ready.set()
 
-    def _opened(self) -> Engine:
-        """The collection. A server that is away is waited for, and so is a collection that is not there: who misspells its name
-        must not be given an empty one."""
-        is_folder = isinstance(self.index, Path)
+    def _get_ready(self) -> None:
+        """A server that is away is waited for, at whatever step it is met, and so is a collection that is not there: who
+        misspells its name must not be given an empty one."""
         while True:
             try:
-                collection = open_engine(
-                    self.index, self._model, create=is_folder, runtime=self._runtime, fold_later=self.upkeep.is_due,
-                    patience_s=self._patience_s,
-                )  # fmt: skip
-            except (AwayError, MissingError) as error:
-                if is_folder or self._closed.wait(_LOOK_S):
+                collection = self._opened()
+            except (AwayError, MissingError, SearcherError) as error:
+                if isinstance(self.index, Path) or self._closed.wait(_LOOK_S):
                     raise
                 self.waiting = str(error)
                 if isinstance(error, MissingError):  # an outage is logged where it is met
                     self.tell(self.waiting)
+                self._let_go()
             else:
                 self.waiting = None
-                return collection
+                break
+        self.recall.start(collection)
+        self.upkeep.start(collection)
+        self.scrub.start(collection)
+        self.ready.set()
+
+    def _opened(self) -> Engine:
+        """The collection, ready to be asked."""
+        is_folder = isinstance(self.index, Path)
+        collection = self._collection = open_engine(
+            self.index, self._model, create=is_folder, runtime=self._runtime, fold_later=self.upkeep.is_due,
+            patience_s=self._patience_s,
+        )  # fmt: skip
+        self._searchers = Searchers(collection, self._processes)
+        self._searchers.start()
+        sweep(collection.upload_folder())
+        if is_folder:
+            _seed(collection, self.events.progress)
+        collection.encoder.warm()
+        self._searchers.wait()
+        query = Query("is everything loaded?", limit=1)  # so that no user's question pays for it
+        encoding = encoded(collection, query)
+        self._searchers.ask_all([query] * max(1, self._processes), [encoding] * max(1, self._processes))
+        return collection
 
     def _failed(self, why: str) -> None:
         self.failure = why
         if self._searchers is not None:
             self._searchers.stop()
+
+    def _let_go(self) -> None:
+        searchers, self._searchers = self._searchers, None
+        collection, self._collection = self._collection, None
+        if searchers is not None:
+            searchers.stop()
+        if collection is not None:
+            collection.close()
 
 
 def _until(query: Query) -> float | None:

@@ -8,8 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from indexer.encoder import Encoder
 from indexer.engines.address import Address
+from indexer.models import DEFAULT_MODEL
+from service.admission import Limits
+from service.service import Service
 from tests.milvus import CORE, MilvusServer, emptied, milvus
 from tests.servers import Reply, Server, serving
 
@@ -50,6 +55,35 @@ def test_what_one_service_stores_another_finds_and_both_outlive_the_server(tmp_p
             _killed(server, first)
             _stopped(server, second)
             _killed_while_writing(server, first, second)
+
+
+def test_a_server_that_goes_away_while_a_service_starts_is_waited_for(
+    tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warm = Encoder.warm
+    with milvus(tmp_path / "milvus") as server:
+        emptied(server, "starting", encoder).close()
+
+        def killed_first(self: Encoder) -> None:
+            monkeypatch.setattr(Encoder, "warm", warm)
+            server.kill()
+            warm(self)
+
+        monkeypatch.setattr(Encoder, "warm", killed_first)
+        one = Service(server.address("starting"), DEFAULT_MODEL, Limits(processes=0, deadline_s=1))
+        try:
+            one.start()
+            until = time.monotonic() + BACK_S
+            while one.waiting is None:
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            assert "does not answer" in one.waiting
+            assert one.failure is None
+            server.start()
+            assert one.ready.wait(BACK_S)
+            assert one.waiting is None
+        finally:
+            one.close()
 
 
 def _started(server: MilvusServer, address: Address, encoder: Encoder, one: Server) -> None:
