@@ -11,7 +11,7 @@ import typer
 
 from service import interruption
 from service.options import JsonOption, ModelOption
-from service.terminal import print_record
+from service.terminal import counted, print_record
 
 
 def register(app: typer.Typer) -> None:
@@ -48,7 +48,8 @@ def copy(
             typer.echo("interrupted: what is copied stays, and the same command goes on", err=True)
             raise typer.Exit(interruption.status()) from None
     record = {"from": str(first), "to": str(second), **done._asdict(), "seconds": round(time.monotonic() - began, 2)}
-    words = f"{second}: {done.written:,} documents copied, {done.there:,} were there; {done.passages:,} passages, all the same"
+    documents, passages = counted(done.written, "document"), counted(done.passages, "passage")
+    words = f"{second}: {documents} copied, {done.there:,} were there; {passages}, all the same"
     print_record(record, as_json, words)
 
 

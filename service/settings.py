@@ -95,7 +95,8 @@ class Settings(BaseSettings):
         """The index folder. Raises :class:`SettingsError` where the index is none."""
         if isinstance(self.index, Address):
             raise SettingsError(
-                f"{self.index} is a collection on a server, and this works on an index folder: name one by --index"
+                f"{self.index} is a collection on a server, and this works on an index folder: name one by --index; "
+                "passages copy makes one"
             )
         return self.index
 

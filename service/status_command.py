@@ -34,8 +34,8 @@ class Place(NamedTuple):
 
 class Holdings(NamedTuple):
     """What one commit holds. ``failed`` are (path, record, reason), ``noted`` (path, part of it, remark); ``written`` is when
-    the catalog was last written; ``sizes`` are bytes on this machine's disk by what they hold, ``notes`` what the engine
-    lacks."""
+    the catalog was last written, None if it never was; ``sizes`` are bytes on this machine's disk by what they hold, ``notes``
+    what the engine lacks."""
 
     where: str
     generation: int
@@ -44,7 +44,7 @@ class Holdings(NamedTuple):
     failed: list[tuple[str, str, str]]
     noted: list[tuple[str, str, str]]
     places: list[Place]
-    written: datetime
+    written: datetime | None
     sizes: dict[str, int]
     notes: tuple[str, ...]
     content_hash: str | None
@@ -95,7 +95,7 @@ def _holdings(collection: Engine, snapshot: Reader, digest: str | None) -> Holdi
     noted = [(source.path, *one) for source in sources for one in source.remarks]
     places.sort(key=lambda place: (-place.documents, place.folder))
     where = collection.where
-    written = _written(where) if isinstance(where, Path) else collection.last_commit() or datetime.fromtimestamp(0, UTC)
+    written = _written(where) if isinstance(where, Path) else collection.last_commit()
     sizes = _sizes(where) if isinstance(where, Path) else {}
     return Holdings(
         collection.name, snapshot.generation, counts, snapshot.contract, failed, noted, places, written, sizes,
@@ -110,7 +110,7 @@ def _record(found: Holdings) -> dict[str, Any]:
         **found.counts._asdict(),
         **({"content_hash": found.content_hash} if found.content_hash else {}),
         "model": asdict(found.contract) if found.contract else None,
-        "written": found.written.isoformat(timespec="seconds"),
+        "written": found.written.isoformat(timespec="seconds") if found.written else None,
         "folders": [place._asdict() for place in found.places],
         "bytes": found.sizes,
         "notes": list(found.notes),
@@ -135,7 +135,7 @@ def _draw(shown: Console, found: Holdings) -> None:
     sizes = ", ".join(f"{what} {size(count)}" for what, count in found.sizes.items())
     model = f"{found.contract.name} ({found.contract.dimension} dimensions)" if found.contract else "nothing indexed yet"
     facts = [
-        ("last commit", f"{found.generation:,}, {found.written.astimezone():%Y-%m-%d %H:%M:%S}"),
+        ("last commit", _commit(found)),
         ("model", model),
         *([("on disk", f"{size(sum(found.sizes.values()))}: {sizes}")] if found.sizes else []),
         *[("note", note) for note in found.notes],
@@ -148,6 +148,14 @@ def _draw(shown: Console, found: Holdings) -> None:
         shown.print(Text(failure(*one), style="red"))
     for told in found.noted:
         shown.print(Text(note(*told), style="yellow"))
+
+
+def _commit(found: Holdings) -> str:
+    if found.written is None:
+        return "none yet"
+    when = f"{found.written.astimezone():%Y-%m-%d %H:%M:%S}"
+    # On a server the number is the millisecond of the same.
+    return f"{found.generation:,}, {when}" if found.sizes else when
 
 
 def _draw_places(shown: Console, places: list[Place]) -> None:
