@@ -188,12 +188,20 @@ def test_nobody_but_the_services_prometheus_and_the_operator_reaches_the_server_
     assert (spec["podSelector"], spec["policyTypes"]) == ({}, ["Ingress", "Egress"])
     inside, *others = spec["ingress"]
     assert inside == {"from": [{"podSelector": {}}]}
-    ports = {tuple(one["from"][0]["namespaceSelector"]["matchLabels"].values()): one["ports"] for one in others}
-    assert ports.keys() == {("passages",), ("monitoring",), ("milvus-operator",)}
-    services = next(one for one in others if one["ports"] == ports["passages",])
-    assert services["from"][0]["podSelector"]["matchLabels"] == POD["metadata"]["labels"]
-    assert services["ports"] == [{"protocol": "TCP", "port": service_address().port}]
-    assert spec["egress"][0] == {"to": [{"podSelector": {}}]}
+    ports = {
+        source["namespaceSelector"]["matchLabels"][NAMESPACE]: {port["port"] for port in one["ports"]}
+        for one in others
+        for source in one["from"]
+    }
+    etcd, storage, metrics = 2379, 9000, 9091
+    assert ports == {
+        FILES["kustomization"]["namespace"]: {service_address().port},
+        "monitoring": {metrics},
+        "milvus-operator": {etcd, storage, metrics, service_address().port},
+    }
+    itself, names = spec["egress"]
+    assert itself == {"to": [{"podSelector": {}}]}
+    assert {port["port"] for port in names["ports"]} == {53}
 
 
 def test_root_has_no_published_password_and_the_services_are_not_root() -> None:

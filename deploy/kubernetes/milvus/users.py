@@ -19,8 +19,8 @@ from pymilvus.exceptions import MilvusException
 
 PUBLISHED = "Milvus"  # root's password on a server that was given none
 USER = ROLE = "passages"
-# What indexer/engines/milvus calls, also where a server asks for less (2.3.5 for neither loading's progress nor what its defaults
-# open to all). Nobody but root drops a table or sees the users.
+# What indexer/engines/milvus calls, also where a server asks for less: 2.3.5 does not for loading's progress, nor for what its
+# defaults open to all. Nobody but root drops a table or sees the users.
 ANYWHERE = ("CreateCollection", "DescribeCollection", "ShowCollections")
 ON_TABLES = (
     "CreateIndex", "IndexDetail", "Load", "GetLoadState", "GetLoadingProgress",
