@@ -214,6 +214,25 @@ def test_root_has_no_published_password_and_the_services_are_not_root() -> None:
     assert user == users.USER
 
 
+def test_the_storage_has_keys_of_its_own_where_the_operator_looks_for_them() -> None:
+    assert (
+        SERVER["spec"]["dependencies"]["storage"]["inCluster"]["values"]["existingSecret"]
+        == f"{SERVER['metadata']['name']}-minio"
+    )
+
+
+def test_the_secrets_that_the_docs_make_have_the_keys_that_are_asked_for() -> None:
+    docs = (DEPLOY.parent / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    made = {
+        name: set(re.findall(r"--from-literal=([\w-]+)=", literals))
+        for name, literals in re.findall(rf"create secret generic (\S+) -n {SERVER['metadata']['namespace']} (.*)", docs)
+    }
+    (root,) = SERVER["spec"]["components"]["mixCoord"]["env"]
+    asked = [one["valueFrom"]["secretKeyRef"] for one in [*USERS["env"], root] if "valueFrom" in one]
+    assert made["milvus-users"] == {one["key"] for one in asked if one["name"] == "milvus-users"}
+    assert made["passages-minio"] >= {"accesskey", "secretkey"}
+
+
 def test_the_job_gives_the_user_the_tables_of_the_collection_that_the_services_ask() -> None:
     asked, address = {one["name"]: one.get("value") for one in USERS["env"]}, service_address()
     assert asked["MILVUS_COLLECTION"] == address.collection
