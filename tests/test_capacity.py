@@ -42,6 +42,14 @@ def test_what_is_taken_from_a_page_stands_there() -> None:
     assert float(first) - float(second) == pytest.approx(capacity.OWN_GB)
 
 
+def test_the_page_of_kubernetes_says_as_many_documents() -> None:
+    listed = re.search(r"\*\*([\d,]+) documents\*\*", capacity.page())
+    assert listed
+    assert f"it can list: {listed[1]} with {capacity.REPLICA_GIB:.0f} GiB" in (DOCS / "kubernetes.md").read_text(
+        encoding="utf-8"
+    )
+
+
 def test_the_page_says_the_worked_example_as_its_table_does() -> None:
     page = capacity.page()
     example = re.search(r"/ 0\.7 = ([\d,]+) GiB; / 112 = (\d+) nodes", page)
