@@ -51,6 +51,7 @@ test-cluster: $(VENV)/.installed-dev build/milvus/.installed
 	$(BIN)/python -m pytest $(CLUSTER) $(KILLS)
 	unshare -rn $(BIN)/python -m tests.core build/milvus $(CLUSTER)
 	unshare -rn $(BIN)/python -m tests.core build/milvus $(KILLS)  # with few tables: docs/cluster.md tells why
+	unshare -rn $(BIN)/python -m tests.core build/milvus tests/test_milvus_users.py
 
 build/milvus/.installed:
 	$(PYTHON) -m venv build/milvus

@@ -11,17 +11,19 @@ from tools import capacity
 from tools.capacity import Measured
 
 DOCS = Path(__file__).parent.parent / "docs"
-ROUND = Measured({"codes": 3000, "graph": 2000}, 100.0, (0, 100.0), (1_000_000, 50.0), 200.0)
+ROUND = Measured({"codes": 3000, "graph": 2000}, 100.0, (0, 100.0), (1_000_000, 50.0), 200.0, 500)
 
 
 def test_the_arithmetic_of_round_numbers() -> None:
     assert (ROUND.resident, ROUND.stored) == (5000, 3000 + 1536)
     assert [ROUND.cpu_ms(size) for size in (0, 1_000_000, 10_000_000)] == [20.0, 40.0, 220.0]  # 2 cores, 100 and 50 a second
     assert capacity.memory_gib(ROUND, 2**30) == pytest.approx(5000 / 0.7)
-    assert capacity.query_nodes(ROUND, 2**30) == 56  # 7,143 GiB of 128
+    assert capacity.query_nodes(ROUND, 2**30) == 64  # 7,143 GiB of 112
     assert capacity.query_nodes(ROUND, 1) == 2
     assert capacity.days(ROUND, 8_640_000, 2) == pytest.approx(0.5)
     assert capacity.days(ROUND, 8_640_000, 64) == pytest.approx(0.5 / 32)
+    assert capacity.list_bytes(ROUND) == 3000  # three processes, each of which holds two for a while
+    assert capacity.listed_documents(ROUND) == pytest.approx((1.5 * 2**30 - 0.59e9) / 3000)
     assert capacity.folder_gb(400_000) == 3.13
     assert capacity.own_gb(ROUND, 10_000_000) == pytest.approx(0.59 + 1.0)
 
@@ -40,9 +42,17 @@ def test_what_is_taken_from_a_page_stands_there() -> None:
     assert float(first) - float(second) == pytest.approx(capacity.OWN_GB)
 
 
+def test_the_page_of_kubernetes_says_as_many_documents() -> None:
+    listed = re.search(r"\*\*([\d,]+) documents\*\*", capacity.page())
+    assert listed
+    assert f"it can list: {listed[1]} with {capacity.REPLICA_GIB:.0f} GiB" in (DOCS / "kubernetes.md").read_text(
+        encoding="utf-8"
+    )
+
+
 def test_the_page_says_the_worked_example_as_its_table_does() -> None:
     page = capacity.page()
-    example = re.search(r"/ 0\.7 = ([\d,]+) GiB; / 128 = (\d+) nodes", page)
+    example = re.search(r"/ 0\.7 = ([\d,]+) GiB; / 112 = (\d+) nodes", page)
     assert example
     assert f"| {capacity.EXAMPLE:,} | {example[1]} GiB | {example[2]} |" in page
     assert "{" not in page

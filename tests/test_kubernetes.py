@@ -13,24 +13,31 @@ import pytest
 import yaml
 
 from indexer.engines.address import Address, where_of
+from indexer.engines.milvus.tables import NAMED
 from indexer.models import DEFAULT_MODEL
 from service.app import create_app
 from service.door import door_of
 from service.ending import GRACE_S
 from service.keys import KeysError
 from service.settings import PREFIX, Settings, SettingsError, load
+from tests.users import SCRIPT, users
 from tools import capacity
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 FOLDER = DEPLOY / "kubernetes"
 FILES: dict[str, dict[str, Any]] = {
-    path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.yaml"))
+    path.relative_to(FOLDER).with_suffix("").as_posix(): yaml.safe_load(path.read_text(encoding="utf-8"))
+    for path in sorted(FOLDER.rglob("*.yaml"))
 }
-# Kinds that operators bring, values for Helm, and kustomize's own file.
-FOREIGN = ["adapter", "kustomization", "milvus", "monitoring"]
+# Kinds that operators bring, values for Helm, and kustomize's own files.
+FOREIGN = ["adapter", "kustomization", "milvus/kustomization", "milvus/server", "monitoring"]
 POD: dict[str, Any] = FILES["deployment"]["spec"]["template"]
 (CONTAINER,) = POD["spec"]["containers"]
 ENV: dict[str, Any] = {one["name"]: one for one in CONTAINER["env"]}
+SERVER: dict[str, Any] = FILES["milvus/server"]
+JOB: dict[str, Any] = FILES["milvus/users"]["spec"]["template"]
+(USERS,) = JOB["spec"]["containers"]
+NAMESPACE = "kubernetes.io/metadata.name"
 
 
 @pytest.mark.parametrize("name", sorted(FILES.keys() - set(FOREIGN)))
@@ -47,9 +54,12 @@ def test_the_schema_would_find_a_misspelled_field() -> None:
 
 def test_every_file_is_applied_or_has_a_kind_of_somebody_else() -> None:
     listed = [Path(name).stem for name in FILES["kustomization"]["resources"]]
-    assert sorted([*listed, *FOREIGN]) == sorted(FILES)
+    milvus = [f"milvus/{Path(name).stem}" for name in FILES["milvus/kustomization"]["resources"]]
+    assert sorted({*listed, *milvus, *FOREIGN}) == sorted(FILES)
+    assert "milvus/server" in milvus
     (image,) = FILES["kustomization"]["images"]
-    assert image["name"] == CONTAINER["image"]
+    assert [image] == FILES["milvus/kustomization"]["images"]
+    assert image["name"] == CONTAINER["image"] == USERS["image"]
 
 
 def test_every_setting_that_is_made_there_is_one() -> None:
@@ -154,20 +164,113 @@ def test_what_was_asked_is_answered_before_a_replica_is_killed() -> None:
 
 
 def test_the_server_is_the_one_that_the_services_ask_and_may_reach() -> None:
-    milvus, address = FILES["milvus"], where_of(ENV["PASSAGES_INDEX"]["value"])
-    assert isinstance(address, Address)
-    assert address.host == f"{milvus['metadata']['name']}-milvus"  # as its operator names it
-    assert milvus["metadata"]["namespace"] == FILES["kustomization"]["namespace"] == FILES["namespace"]["metadata"]["name"]
+    address, namespace = service_address(), SERVER["metadata"]["namespace"]
+    # As its operator names it, and its namespace.
+    assert address.host == f"{SERVER['metadata']['name']}-milvus.{namespace}.svc"
+    assert namespace == FILES["milvus/kustomization"]["namespace"] == FILES["milvus/namespace"]["metadata"]["name"]
+    assert FILES["kustomization"]["namespace"] == FILES["namespace"]["metadata"]["name"] != namespace
     (allowed,) = [rule for rule in FILES["network"]["spec"]["egress"] if "podSelector" in rule["to"][0]]
     assert [port["port"] for port in allowed["ports"]] == [address.port]
-    assert allowed["to"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/instance"] == milvus["metadata"]["name"]
-    assert milvus["spec"]["config"]["common"]["security"]["authorizationEnabled"] is True
+    assert allowed["to"][0]["namespaceSelector"]["matchLabels"] == {NAMESPACE: namespace}
+    assert allowed["to"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/instance"] == SERVER["metadata"]["name"]
+    assert SERVER["spec"]["config"]["common"]["security"]["authorizationEnabled"] is True
+
+
+def service_address() -> Address:
+    """The server that the services ask."""
+    address = where_of(ENV["PASSAGES_INDEX"]["value"])
+    assert isinstance(address, Address)
+    return address
+
+
+def test_nobody_but_the_services_prometheus_and_the_operator_reaches_the_server_s_namespace() -> None:
+    spec = FILES["milvus/network"]["spec"]
+    assert (spec["podSelector"], spec["policyTypes"]) == ({}, ["Ingress", "Egress"])
+    inside, *others = spec["ingress"]
+    assert inside == {"from": [{"podSelector": {}}]}
+    ports = {
+        source["namespaceSelector"]["matchLabels"][NAMESPACE]: {port["port"] for port in one["ports"]}
+        for one in others
+        for source in one["from"]
+    }
+    etcd, storage, metrics = 2379, 9000, 9091
+    assert ports == {
+        FILES["kustomization"]["namespace"]: {service_address().port},
+        "monitoring": {metrics},
+        "milvus-operator": {etcd, storage, metrics, service_address().port},
+    }
+    itself, names = spec["egress"]
+    assert itself == {"to": [{"podSelector": {}}]}
+    assert {port["port"] for port in names["ports"]} == {53}
+
+
+def test_root_has_no_published_password_and_the_services_are_not_root() -> None:
+    (given,) = SERVER["spec"]["components"]["mixCoord"]["env"]
+    asked = {one["name"]: one for one in USERS["env"]}
+    assert given["valueFrom"] == asked["MILVUS_ROOT_PASSWORD"]["valueFrom"]
+    # Milvus takes a setting from the variable that is named so.
+    assert given["name"] == "common.security.defaultRootPassword".replace(".", "_").upper()
+    user, _ = FILES["secret"]["stringData"]["milvus-token"].split(":")
+    assert user == users.USER
+
+
+def test_the_storage_has_keys_of_its_own_where_the_operator_looks_for_them() -> None:
+    assert (
+        SERVER["spec"]["dependencies"]["storage"]["inCluster"]["values"]["existingSecret"]
+        == f"{SERVER['metadata']['name']}-minio"
+    )
+
+
+def test_the_secrets_that_the_docs_make_have_the_keys_that_are_asked_for() -> None:
+    docs = (DEPLOY.parent / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    made = {
+        name: set(re.findall(r"--from-literal=([\w-]+)=", literals))
+        for name, literals in re.findall(rf"create secret generic (\S+) -n {SERVER['metadata']['namespace']} (.*)", docs)
+    }
+    (root,) = SERVER["spec"]["components"]["mixCoord"]["env"]
+    asked = [one["valueFrom"]["secretKeyRef"] for one in [*USERS["env"], root] if "valueFrom" in one]
+    assert made["milvus-users"] == {one["key"] for one in asked if one["name"] == "milvus-users"}
+    assert made["passages-minio"] >= {"accesskey", "secretkey"}
+
+
+def test_the_job_gives_the_user_the_tables_of_the_collection_that_the_services_ask() -> None:
+    asked, address = {one["name"]: one.get("value") for one in USERS["env"]}, service_address()
+    assert asked["MILVUS_COLLECTION"] == address.collection
+    assert asked["MILVUS_SERVER"] == f"http://{SERVER['metadata']['name']}-milvus:{address.port}"
+    assert set(users.TABLES) == {"", *(f"_{table}" for table in NAMED)}
+    script = SCRIPT.read_text(encoding="utf-8")
+    assert set(re.findall(r"MILVUS_[A-Z_]+(?=\")", script)) == {*asked, "MILVUS_AUTHORITY"}
+    (mount,), (volume,) = USERS["volumeMounts"], JOB["spec"]["volumes"]
+    (made,) = FILES["milvus/kustomization"]["configMapGenerator"]
+    assert (mount["name"], volume["configMap"]["name"]) == (volume["name"], made["name"])
+    assert made["files"] == ["users.py"]
+    assert USERS["command"] == ["python", f"{mount['mountPath']}/users.py"]
+
+
+def test_the_job_is_confined_as_a_replica_is() -> None:
+    pod = {name: value for name, value in POD["spec"]["securityContext"].items() if name != "fsGroup"}  # it writes nothing
+    assert JOB["spec"]["securityContext"] == pod
+    assert USERS["securityContext"] == CONTAINER["securityContext"]
+
+
+def test_a_password_that_is_a_placeholder_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MILVUS_PASSWORD", "REPLACE")
+    with pytest.raises(SystemExit, match="16 to 72"):
+        users._password("MILVUS_PASSWORD")
 
 
 def test_the_server_has_the_query_nodes_that_the_capacity_page_computes() -> None:
-    nodes = FILES["milvus"]["spec"]["components"]["queryNode"]
-    assert nodes["resources"]["limits"]["memory"] == f"{capacity.NODE_GIB}Gi"
+    nodes = SERVER["spec"]["components"]["queryNode"]
+    assert nodes["resources"]["limits"]["memory"] == nodes["resources"]["requests"]["memory"] == f"{capacity.POD_GIB}Gi"
     assert nodes["replicas"] == capacity.query_nodes(capacity.measured(), capacity.EXAMPLE)
+    assert capacity.POD_GIB < capacity.NODE_GIB  # what runs on every node needs some of it
+
+
+def test_a_replica_has_the_memory_that_the_capacity_page_computes_with() -> None:
+    (tmp,) = [volume["emptyDir"] for volume in POD["spec"]["volumes"] if volume["name"] == "tmp"]
+    assert tmp == {"medium": "Memory", "sizeLimit": f"{round(capacity.TMP_GIB * 1024)}Mi"}
+    assert CONTAINER["resources"]["limits"]["memory"] == f"{capacity.REPLICA_GIB:.0f}Gi"
+    assert CONTAINER["resources"]["requests"]["cpu"] == str(capacity.CORES)
 
 
 def test_the_image_has_the_packages_of_the_extras_that_it_is_built_with() -> None:
