@@ -20,6 +20,7 @@ from indexer.engines.milvus.collection import MilvusCollection
 from indexer.engines.milvus.connection import Connection, Tables, _messages
 from indexer.engines.milvus.view import Frequencies
 from indexer.errors import AwayError
+from indexer.filters import FilterError
 from indexer.ingest import put
 from indexer.search import search
 from tests.milvus import MilvusServer, emptied, milvus
@@ -138,6 +139,21 @@ def test_what_a_writer_that_ended_before_its_commit_had_changed_is_listed_once_i
     engine.fold(at_once=True)
     with engine.catalog.read() as snapshot:
         assert snapshot.generation == before  # nothing had changed
+
+
+@pytest.mark.parametrize("where", [{"price": {"gt": 2.5}}, {"uri": {"prefix": "https://a.example/1"}}], ids=str)
+def test_a_filter_that_would_list_more_documents_than_a_condition_can_hold_is_refused(
+    engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch, where: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("indexer.engines.milvus.conditions.MOST_LISTED", 2)
+    for n in range(6):
+        document = Document(
+            f"{n}", "", "An otter sleeps.", f"https://a.example/{n // 3}", metadata={"price": n + 0.5, "odd": n % 2}
+        )
+        put(engine, document)
+    with pytest.raises(FilterError, match=r"at most 2 documents, or all but so many.*narrow it"):
+        search(engine, Query("What sleeps?", filter=where))
+    assert search(engine, Query("What sleeps?", filter={**where, "odd": 1, "date": {"exists": True}})).results == ()
 
 
 def test_messages_are_cut_by_what_is_in_them() -> None:

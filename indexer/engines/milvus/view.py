@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from indexer.engines.milvus.conditions import condition_of, phrase_condition
+from indexer.engines.milvus.conditions import conditions_of, phrase_condition
 from indexer.engines.milvus.connection import MOST_FOUND, Row, one_of
 from indexer.engines.milvus.encoding import HEAD, vector_of, word
 from indexer.engines.milvus.reader import MilvusReader
 from indexer.engines.milvus.tables import PASSAGES, WEIGHED
-from indexer.filters import condition
 from indexer.records import Keys
 from indexer.vectors import Floats, Neighbours, cosines_of
 from indexer.words import idf
@@ -23,7 +22,6 @@ _MORE = 16
 _EFFORT = 2  # a graph is searched with so many times what is fetched in sight, at least _SIGHT
 _SIGHT = 200
 _FEW = 1000  # so few passages that meet a filter are all compared: a graph loses some of what is thinly spread in it
-_MOST_DOCUMENTS = 10_000  # in one condition
 _MOST_KEPT = 100_000  # words whose counts are kept
 _SETTLED_MS = 30_000  # after a commit: until then a count may be older than it
 
@@ -76,7 +74,7 @@ class MilvusView:
     def narrowed(self, filters: Sequence[Mapping[str, Any]], phrases: Sequence[Sequence[Sequence[int]]]) -> MilvusView:
         """See the contract. Without words on the server, phrases are looked for in the texts of what is found."""
         parts = [self._condition] if self._condition else []
-        parts += [condition_of(one, self._others) for one in filters]
+        parts += conditions_of(filters, lambda: self.snapshot.mirror)
         parts += [phrase_condition(forms) for forms in phrases] if self._words else []
         return MilvusView(self.snapshot, self._frequencies, self._words, " and ".join(parts))
 
@@ -152,18 +150,6 @@ class MilvusView:
         for row in rows:
             for key in self.snapshot.met([row]):
                 self._vectors[key] = vector_of(row).astype(np.float32)
-
-    def _others(self, where: Mapping[str, Any]) -> str:
-        """The condition of the documents that meet a filter that the server does not know."""
-        keys = self.snapshot.mirror.keys(*condition(where))
-        if len(keys) > _MOST_DOCUMENTS:
-            return self._all_but(where)
-        return one_of("document", keys or [""])
-
-    def _all_but(self, where: Mapping[str, Any]) -> str:
-        """The same where it leaves many: those that it does not."""
-        sql, values = condition(where)
-        return f"not ({one_of('document', self.snapshot.mirror.keys(f'NOT ({sql})', values) or [''])})"
 
     def _count(self, condition: str) -> int:
         snapshot = self.snapshot
