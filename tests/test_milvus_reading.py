@@ -18,6 +18,7 @@ from indexer.engines.copying import whole_hash
 from indexer.engines.milvus import tables, writer
 from indexer.engines.milvus.collection import MilvusCollection
 from indexer.engines.milvus.connection import Connection, Tables, _messages
+from indexer.engines.milvus.encoding import head_of
 from indexer.engines.milvus.view import Frequencies
 from indexer.errors import AwayError
 from indexer.filters import FilterError
@@ -168,26 +169,83 @@ def test_a_word_is_counted_once_for_a_commit_and_again_when_all_of_it_is_found()
     counted = iter(range(9))
 
     def of(commit: tuple[str, int]) -> int:
-        return frequencies.of(commit, "word", lambda: next(counted))
+        return frequencies.of(commit, ["word"], lambda _: next(counted))[0]
 
     assert [of(("a", now - 60_000)), of(("a", now - 60_000))] == [0, 0]
     assert [of(("a", now)), of(("a", now))] == [1, 1]
     assert of(("b", now)) == 2
 
-    def met_another_commit() -> int:
-        frequencies.of(("c", now + 1), "other", lambda: 5)
+    def met_another_commit(_: str) -> int:
+        frequencies.of(("c", now + 1), ["other"], lambda _: 5)
         return 9
 
-    assert frequencies.of(("c", now), "word", met_another_commit) == 9
+    assert frequencies.of(("c", now), ["word"], met_another_commit) == [9]
     assert of(("c", now + 1)) == 3
 
 
 def test_a_count_that_was_made_just_after_a_commit_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     frequencies, now = Frequencies(), time.time()
     commit = "a", int(now * 1000)
-    assert frequencies.of(commit, "", lambda: 0) == 0
+    assert frequencies.of(commit, [""], lambda _: 0) == [0]
     monkeypatch.setattr(time, "time", lambda: now + 31)
-    assert frequencies.of(commit, "", lambda: 7) == 7
+    assert frequencies.of(commit, [""], lambda _: 7) == [7]
+
+
+def test_the_words_of_a_question_are_counted_at_the_same_time() -> None:
+    frequencies, all_of_them = Frequencies(), threading.Barrier(4)
+
+    def count(condition: str) -> int:
+        all_of_them.wait(10)
+        return len(condition)
+
+    asked = ["a", "bb", "ccc", "dddd", "bb"]
+    assert frequencies.of(("x", 0), asked, count) == [1, 2, 3, 4, 2]
+    assert frequencies.of(("x", 0), asked, lambda _: -1) == [1, 2, 3, 4, 2]
+
+
+def test_a_count_is_kept_without_its_condition_which_may_be_long() -> None:
+    frequencies = Frequencies()
+    assert frequencies.of(("x", 0), ["y" * 300_000], lambda _: 1) == [1]
+    assert frequencies._known is not None
+    assert all(len(kept) == 32 for kept in frequencies._known[1])
+
+
+def test_the_rows_of_an_answer_are_met_once(engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(3):
+        put(engine, Document(f"{n}", "", f"Otter number {n} sleeps."))
+    read: list[str] = []
+
+    def noted(row: Any) -> Any:
+        read.append(row["row"])
+        return head_of(row)
+
+    monkeypatch.setattr("indexer.engines.milvus.reader.head_of", noted)
+    with engine.view() as view:
+        assert len(view.nearest(engine.encoder.question("otter").pooled[0], 5).keys) == 3
+        assert len(read) == 3
+        codes = [[int(code)] for code in view.snapshot._words[0][1:]]
+        found = view.matching(codes, np.array(view.rarities(codes), np.float32), 5)
+        assert len(read) == 3 + len(found)
+
+
+def test_a_row_that_is_there_twice_counts_once(engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client may send an insert again whose answer was lost. The small server drops the second row, others keep it."""
+    put(engine, Document("one", "", "An otter sleeps.\n\nIt dreams of fish."))
+    query = Query("What does the otter dream of?")
+    with engine.catalog.read() as snapshot:
+        passages, before = snapshot.passages_of("one"), search(engine, query).results
+    for verb in ("query", "search"):
+        real = getattr(Tables, verb)
+        monkeypatch.setattr(Tables, verb, lambda *given, real=real: [row for row in real(*given) for _ in range(2)])
+    pages = Tables.pages
+    monkeypatch.setattr(Tables, "pages", lambda *given: ([row for row in page for _ in range(2)] for page in pages(*given)))
+    with engine.catalog.read() as snapshot:
+        assert snapshot.passages_of("one") == passages
+        assert snapshot.passage(passages[0].id) == passages[0]
+        assert snapshot.document_ids() == ["one"]
+    assert search(engine, query).results == before
+    with engine.view() as view:
+        assert len(view.nearest(engine.encoder.question("otter").pooled[0], 5).keys) == 2
 
 
 def test_who_reads_all_of_a_collection_keeps_nothing_of_it(engine: MilvusCollection) -> None:

@@ -197,8 +197,8 @@ class View(Protocol):
     def mean_length(self) -> float:
         """Terms a passage."""
 
-    def rarity(self, codes: Sequence[int]) -> float:
-        """The idf of a word whose forms are ``codes``."""
+    def rarities(self, words: Sequence[Sequence[int]]) -> list[float]:
+        """The idf of each word; a word is the codes of its forms. All at once, since a server is asked for each."""
 
     def narrowed(self, filters: Sequence[Mapping[str, Any]], phrases: Sequence[Sequence[Sequence[int]]]) -> View:
         """Only passages whose document meets every filter (see :mod:`indexer.filters`), and in whose own text one of the forms

@@ -47,7 +47,7 @@ class Mirror:
         prepare(self._db)
         self._db.executescript(_TABLES)
         self._db.executemany("INSERT INTO source VALUES (?, ?)", sources.items())
-        self._db.executemany("INSERT INTO document VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_row, documents))
+        self._db.executemany("INSERT OR REPLACE INTO document VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_row, documents))
 
         self._looked_up: dict[tuple[Any, ...], list[str]] = {}
 
