@@ -20,7 +20,7 @@ from indexer.engines.milvus.collection import MilvusCollection
 from indexer.engines.milvus.connection import Connection, Tables, _messages
 from indexer.engines.milvus.encoding import head_of
 from indexer.engines.milvus.view import Frequencies
-from indexer.errors import AwayError
+from indexer.errors import AwayError, UnreadableError
 from indexer.filters import FilterError
 from indexer.ingest import put
 from indexer.search import search
@@ -155,6 +155,29 @@ def test_a_filter_that_would_list_more_documents_than_a_condition_can_hold_is_re
     with pytest.raises(FilterError, match=r"at most 2 documents, or all but so many.*narrow it"):
         search(engine, Query("What sleeps?", filter=where))
     assert search(engine, Query("What sleeps?", filter={**where, "odd": 1, "date": {"exists": True}})).results == ()
+
+
+def test_a_file_of_which_much_is_told_is_kept_with_the_first_of_it(engine: MilvusCollection) -> None:
+    failures = [(f"line {n}", "holds no JSON " + "x" * 90) for n in range(300)]
+    remarks = [(f"line {n}", "has a date that is none " + "\u4e00" * 900) for n in range(200)]
+    with engine.lock.held(1), engine.catalog.write() as writer:
+        writer.put_source("/a", "a", "1", "hash", [*failures, ("", "is damaged")], remarks)
+        writer.put_source("/b", "b", "1", "hash", failures, remarks[:1])
+    with engine.catalog.read() as snapshot:
+        a, b = snapshot.sources()
+    assert (a.path, a.hash) == ("/a", "hash")
+    assert (a.failures[0], a.failures[-1]) == (("", "is damaged"), ("more", "281 more records could not be read"))
+    assert (a.remarks[0].about, a.remarks[-1]) == ("line 0", ("", "180 more remarks"))
+    assert (list(b.failures), list(b.remarks)) == (failures, remarks[:1])
+
+
+def test_a_file_whose_path_a_server_cannot_hold_is_told_of_and_nothing_changes(engine: MilvusCollection) -> None:
+    with pytest.raises(UnreadableError, match="path too long"), engine.lock.held(1), engine.catalog.write() as writer:
+        writer.put_document(
+            Document("one", "", "An otter sleeps."), writer.put_source("/" + "x" * 40_000, "x" * 40_000, "", "", ()), []
+        )
+    with engine.catalog.read() as snapshot:
+        assert (snapshot.document("one"), snapshot.sources()) == (None, [])
 
 
 def test_messages_are_cut_by_what_is_in_them() -> None:

@@ -150,9 +150,10 @@ class MilvusWriter(MilvusReader):
 
     def commit(self) -> None:
         """Write what waits."""
+        files = [source_row(one) for one in self._files.values() if one]  # before anything is written: it may raise
         self._apply()
         if self._files:
-            self._upsert(META, [source_row(one) for one in self._files.values() if one])
+            self._upsert(META, files)
             if gone := [f"{SOURCE}.{key}" for key, one in self._files.items() if one is None]:
                 self._delete(META, one_of("key", gone))
         if not self._touched:
