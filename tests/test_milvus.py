@@ -192,6 +192,27 @@ def test_a_writer_that_ends_in_the_middle_leaves_the_old_document_or_the_new_one
         assert snapshot.sizes() == (1, 3)
 
 
+def test_a_block_that_raises_leaves_each_document_whole_as_it_was_or_was_put(
+    engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        put(engine, Document(name, "", f"An otter sleeps in {name}.\n\nIt dreams."))
+    monkeypatch.setattr("indexer.engines.milvus.writer._MOST_DOCUMENTS", 1)
+    with suppress(_Ended), engine.lock.held(1), engine.catalog.write() as writer:
+        writer.put_document(Document("one", "", "A heron stands."), None, [])
+        assert writer.delete_document("two")
+        raise _Ended
+    Tables(engine._connection).flush(["", "documents", "texts", "meta"])
+    with engine.catalog.read() as snapshot:
+        assert [snapshot.document(name) for name in ("one", "two")] == [
+            Document("one", "", "A heron stands."),
+            Document("two", "", "An otter sleeps in two.\n\nIt dreams."),
+        ]
+        assert (len(snapshot.passages_of("one")), len(snapshot.passages_of("two"))) == (0, 2)
+    assert sweep(Tables(engine._connection, consistency="Strong"), -1) == 1
+    assert (rows(engine, ""), rows(engine, "texts"), rows(engine, "documents")) == (2, 2, 2)
+
+
 def test_a_writer_whose_rows_were_cleared_away_meanwhile_names_none_of_them(
     engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

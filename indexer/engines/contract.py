@@ -142,7 +142,9 @@ class Reader(Protocol):
 
 
 class Writer(Reader, Protocol):
-    """Changes that belong together: what is done in the block is there at its end, or, if it raises, none of it is found."""
+    """Changes that belong together: what is done in the block is there at its end, or, if it raises, none of it is found. Over
+    a server, which has no transactions, each document is so by itself: of a block that raises, some may be found as they were
+    put and others as before. A file is told of after its documents, so who syncs again goes on."""
 
     def set_contract(self, contract: ModelContract) -> None:
         """Bind the collection to a model."""

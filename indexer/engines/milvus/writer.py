@@ -63,7 +63,8 @@ class _Put(NamedTuple):
 
 
 class MilvusWriter(MilvusReader):
-    """See :class:`indexer.engines.contract.Writer`. Only the end of the block, or many waiting passages, write."""
+    """See :class:`indexer.engines.contract.Writer`. Only the end of the block, or many waiting passages, write: a block is not
+    written as one, since it may take longer than a note may stay, and then could never end."""
 
     def __init__(self, tables: Tables, state: State, mirror: Callable[[MilvusReader], Mirror]) -> None:
         super().__init__(tables, state, mirror, token_fields(state.contract) if state.contract else 1)
