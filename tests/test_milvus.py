@@ -275,6 +275,43 @@ def test_totals_that_writers_at_the_same_time_lost_are_counted_again(engine: Mil
         assert engine.counts(snapshot) == (1, 1, 26, 0)
 
 
+def test_who_counts_again_takes_nothing_from_a_commit_meanwhile(
+    engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(engine, Document("one", "", "The otter lives in rivers."))
+    pages, texts = Tables.pages, ["A heron.", "A stork flies."]
+
+    def pages_and_a_commit(self: Tables, *arguments: Any) -> Any:
+        yield from pages(self, *arguments)
+        if texts:
+            _put_with(engine, Document(f"{len(texts)}", "", texts.pop()))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Tables, "pages", pages_and_a_commit)
+        engine.fold(at_once=True)
+    with engine.catalog.read() as snapshot:
+        assert engine.counts(snapshot) == (3, 3, 48, 0)
+
+
+def test_documents_are_not_counted_while_somebody_else_writes(engine: MilvusCollection) -> None:
+    from indexer.engines.milvus.generations import new_generation
+    from indexer.engines.milvus.state import Totals, pending_row, read_state, state_row
+
+    put(engine, Document("one", "", "The otter lives in rivers."))
+    tables = Tables(engine._connection, consistency="Strong")
+    note = pending_row(new_generation(), {})
+    tables.upsert("meta", [state_row(read_state(tables)._replace(totals=Totals())), note])
+    tables.flush(["meta"])
+    engine.fold()
+    with engine.catalog.read() as snapshot:
+        assert snapshot.sizes() == (0, 0)
+    tables.delete("meta", f'key == "{note["key"]}"')
+    tables.flush(["meta"])
+    engine.fold()
+    with engine.catalog.read() as snapshot:
+        assert snapshot.sizes() == (1, 1)
+
+
 def test_a_collection_goes_there_and_back_as_it_was(
     server: MilvusServer, engine: MilvusCollection, tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
