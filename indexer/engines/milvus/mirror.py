@@ -1,7 +1,8 @@
 """The list of documents, without their texts, in memory: for what a server does not answer as we mean it.
 
 Listing, words of titles, facets of the whole collection, and ranges of metadata are asked of it in the SQL that a folder's
-catalog is asked in. It is read anew when the collection has changed and somebody asks.
+catalog is asked in. It is read anew, all of it, when the collection has changed and somebody asks: what is new cannot be told
+by its generation, which is of its writer's clock and may be named late, and what was deleted has no row.
 """
 
 from __future__ import annotations

@@ -75,7 +75,8 @@ def language_row(name: str) -> dict[str, Any]:
 
 
 def later(generation: int) -> int:
-    """The generation of a commit after another one."""
+    """The generation of a commit after another one. Two writers may come to the same one, if neither had read the other's: then
+    what both wrote was there before either's commit, so what is kept by generation is right."""
     return max(generation + 1, time.time_ns() // 1_000_000)
 
 
