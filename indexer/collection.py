@@ -68,9 +68,9 @@ class View(NamedTuple):
         """See the contract."""
         return self.words.mean_length
 
-    def rarity(self, codes: Sequence[int]) -> float:
+    def rarities(self, words: Sequence[Sequence[int]]) -> list[float]:
         """See the contract."""
-        return self.words.rarity(codes)
+        return self.words.rarities(words)
 
     def narrowed(self, filters: Sequence[Mapping[str, Any]], phrases: Sequence[Sequence[Sequence[int]]]) -> View:
         """See the contract."""

@@ -44,6 +44,13 @@ def condition(where: Mapping[str, Any]) -> Condition:
     return sql, values
 
 
+def compared(operator: str, value: Any) -> Condition:
+    """An SQL condition over one value ``x`` of metadata, with its ``type`` as SQLite's JSON has it: that it compares so with
+    ``value``, or begins so. Of an operator and a value that :func:`condition` takes."""
+    test = "instr(x.value, ?) = 1" if operator == "prefix" else f"x.value {_COMPARISONS[operator]} ?"
+    return f"x.type IN ({_KINDS[kind_of(value) or '']}) AND {test}", [value]
+
+
 def source_of(document_id: str, file: str | None, uri: str | None) -> str:
     """Where a document comes from: the folder of its ``file``, whose path is relative to the one that was synced; "" is that
     one itself. That path where the file holds records, whose ids are others. Without a file the host of the uri, or ""."""

@@ -253,7 +253,8 @@ def remove(collection: Engine, document_id: str, wait_s: float = 10.0) -> bool:
 def reindex(collection: Engine, progress: Progress | None = None, wait_s: float = 10.0) -> Effort:
     """Split and encode every document again from the catalog's own text, with the collection's model.
 
-    One transaction: until its end everyone searches the old index, and an interruption leaves the old one.
+    One transaction over a folder: until its end everyone searches the old index, and an interruption leaves the old one. Over a
+    server each document is replaced by itself.
     """
     encoder, effort, tell = collection.any_encoder(), Effort(), progress or (lambda _: None)
     with collection.lock.held(wait_s), collection.catalog.write() as writer:

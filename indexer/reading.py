@@ -28,8 +28,8 @@ _WHOLE_SHARE = 0.5
 class Rarities(Protocol):
     """What tells how rare words are."""
 
-    def rarity(self, codes: Sequence[int]) -> float:
-        """The idf of a word whose forms are ``codes``."""
+    def rarities(self, words: Sequence[Sequence[int]]) -> list[float]:
+        """The idf of each word; a word is the codes of its forms."""
 
 
 class QuestionWord(NamedTuple):
@@ -84,7 +84,7 @@ def read(encoding: Encoding, words: Rarities, languages: Sequence[str]) -> Quest
     """The question as a commit's words weigh it; ``languages`` are the stemmers that made its terms."""
     text = encoding.asked.text
     found = question_words(text, languages)
-    rarity = [words.rarity(word.codes) for word in found]
+    rarity = words.rarities([word.codes for word in found])
     unique = {word.codes: at for at, word in reversed(list(enumerate(found))) if not word.asks}
     counted = sorted(unique.values()) or sorted({word.codes: at for at, word in enumerate(found)}.values())
     weights = token_weights(encoding.encoded.offsets[0], found, rarity)

@@ -142,9 +142,9 @@ class Words(NamedTuple):
         found = np.searchsorted(np.cumsum(self.tail.lengths), np.flatnonzero(self.tail.codes == code), side="right")
         return on_disk + len(np.unique(found))
 
-    def rarity(self, codes: Sequence[int]) -> float:
-        """The idf of a word whose forms are ``codes``."""
-        return idf(self.passages, min(self.passages, sum(map(self.frequency, codes))))
+    def rarities(self, words: Sequence[Sequence[int]]) -> list[float]:
+        """The idf of each word; a word is the codes of its forms."""
+        return [idf(self.passages, min(self.passages, sum(map(self.frequency, codes)))) for codes in words]
 
     def matching(
         self,

@@ -68,7 +68,7 @@ def answers(collection: Collection) -> list[list[int]]:
     with collection.view() as view:
         for at in range(1, 6):
             question = np.random.default_rng(1000 + at).normal(size=DIMENSION).astype(np.float32)
-            rarity = np.array([view.words.rarity([at]), view.words.rarity([at + 1])], np.float32)
+            rarity = np.array(view.words.rarities([[at], [at + 1]]), np.float32)
             keys = [view.vectors.nearest(question, 15).keys, view.words.matching([[at], [at + 1]], rarity, 15)]
             found += [some.tolist() for some in (*keys, view.words.phrase([at, at + 1]))]
     return found

@@ -177,6 +177,37 @@ def test_filters_mean_the_same_whatever_keeps_the_collection(pair: Sequence[Engi
     assert local == there
 
 
+@pytest.mark.parametrize(
+    ("where", "left"),
+    [
+        ({"year": {"gte": 2}}, "5678"),  # by the values 2 and 3
+        ({"year": {"not": {"gte": 2}}}, "012349"),
+        ({"year": {"gt": 0}, "price": {"gt": 6.5}}, "78"),  # both together leave few
+        ({"price": {"gt": 1.5, "lt": 2.5}}, "2"),
+        ({"price": {"gt": 0.5}}, "12345678"),  # all but few
+        ({"flags": {"gte": False}}, "0123"),
+        ({"flags": {"prefix": "f"}}, "4567"),
+        ({"title": {"prefix": "Sa"}}, "012"),
+        ({"source": {"gte": "b.example"}}, "5678"),
+        ({"uri": {"prefix": "https://b"}, "year": 3}, "78"),
+    ],
+    ids=str,
+)
+def test_ranges_that_leave_many_documents_are_answered_alike(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, where: dict[str, Any], left: str
+) -> None:
+    monkeypatch.setattr("indexer.engines.milvus.conditions.MOST_LISTED", 2)
+    flags = [True, False, [True, False], [False, "x"], "f", "fa", ["f", "g"], "fa", None]
+    stored(engine, *(
+        Document(
+            f"{n}", f"{'Salt' if n < 3 else 'Iron'}", f"The text number {n}.", f"https://{'ab'[n > 4]}.example/{n}",
+            metadata={"year": 1 + (n > 4) + (n > 6), "price": float(n), "flags": flags[n]},
+        )
+        for n in range(9)
+    ), Document("9", "", "The text without anything."))  # fmt: skip
+    assert ids(engine, where) == set(left)
+
+
 def test_few_passages_that_meet_a_filter_are_all_found_among_many(engine: Engine) -> None:
     things = "harbour ledger violin orchard glacier lantern tunnel saddle compass kettle".split()
     stored(engine, *(

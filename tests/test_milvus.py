@@ -178,6 +178,27 @@ def test_a_writer_that_ends_in_the_middle_leaves_the_old_document_or_the_new_one
         assert snapshot.sizes() == (1, 3)
 
 
+def test_a_block_that_raises_leaves_each_document_whole_as_it_was_or_was_put(
+    engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        put(engine, Document(name, "", f"An otter sleeps in {name}.\n\nIt dreams."))
+    monkeypatch.setattr("indexer.engines.milvus.writer._MOST_DOCUMENTS", 1)
+    with suppress(_Ended), engine.lock.held(1), engine.catalog.write() as writer:
+        writer.put_document(Document("one", "", "A heron stands."), None, [])
+        assert writer.delete_document("two")
+        raise _Ended
+    Tables(engine._connection).flush(["", "documents", "texts", "meta"])
+    with engine.catalog.read() as snapshot:
+        assert [snapshot.document(name) for name in ("one", "two")] == [
+            Document("one", "", "A heron stands."),
+            Document("two", "", "An otter sleeps in two.\n\nIt dreams."),
+        ]
+        assert (len(snapshot.passages_of("one")), len(snapshot.passages_of("two"))) == (0, 2)
+    assert sweep(Tables(engine._connection, consistency="Strong"), -1) == 1
+    assert (rows(engine, ""), rows(engine, "texts"), rows(engine, "documents")) == (2, 2, 2)
+
+
 def test_a_writer_whose_rows_were_cleared_away_meanwhile_names_none_of_them(
     engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,6 +259,43 @@ def test_totals_that_writers_at_the_same_time_lost_are_counted_again(engine: Mil
     engine.fold()
     with engine.catalog.read() as snapshot:
         assert engine.counts(snapshot) == (1, 1, 26, 0)
+
+
+def test_who_counts_again_takes_nothing_from_a_commit_meanwhile(
+    engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(engine, Document("one", "", "The otter lives in rivers."))
+    pages, texts = Tables.pages, ["A heron.", "A stork flies."]
+
+    def pages_and_a_commit(self: Tables, *arguments: Any) -> Any:
+        yield from pages(self, *arguments)
+        if texts:
+            _put_with(engine, Document(f"{len(texts)}", "", texts.pop()))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Tables, "pages", pages_and_a_commit)
+        engine.fold(at_once=True)
+    with engine.catalog.read() as snapshot:
+        assert engine.counts(snapshot) == (3, 3, 48, 0)
+
+
+def test_documents_are_not_counted_while_somebody_else_writes(engine: MilvusCollection) -> None:
+    from indexer.engines.milvus.generations import new_generation
+    from indexer.engines.milvus.state import Totals, pending_row, read_state, state_row
+
+    put(engine, Document("one", "", "The otter lives in rivers."))
+    tables = Tables(engine._connection, consistency="Strong")
+    note = pending_row(new_generation(), {})
+    tables.upsert("meta", [state_row(read_state(tables)._replace(totals=Totals())), note])
+    tables.flush(["meta"])
+    engine.fold()
+    with engine.catalog.read() as snapshot:
+        assert snapshot.sizes() == (0, 0)
+    tables.delete("meta", f'key == "{note["key"]}"')
+    tables.flush(["meta"])
+    engine.fold()
+    with engine.catalog.read() as snapshot:
+        assert snapshot.sizes() == (1, 1)
 
 
 def test_a_collection_goes_there_and_back_as_it_was(

@@ -18,8 +18,10 @@ from indexer.engines.copying import whole_hash
 from indexer.engines.milvus import tables, writer
 from indexer.engines.milvus.collection import MilvusCollection
 from indexer.engines.milvus.connection import Connection, Tables, _messages
+from indexer.engines.milvus.encoding import head_of
 from indexer.engines.milvus.view import Frequencies
-from indexer.errors import AwayError
+from indexer.errors import AwayError, UnreadableError
+from indexer.filters import FilterError
 from indexer.ingest import put
 from indexer.search import search
 from tests.milvus import MilvusServer, emptied, milvus
@@ -140,6 +142,44 @@ def test_what_a_writer_that_ended_before_its_commit_had_changed_is_listed_once_i
         assert snapshot.generation == before  # nothing had changed
 
 
+@pytest.mark.parametrize("where", [{"price": {"gt": 2.5}}, {"uri": {"prefix": "https://a.example/1"}}], ids=str)
+def test_a_filter_that_would_list_more_documents_than_a_condition_can_hold_is_refused(
+    engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch, where: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("indexer.engines.milvus.conditions.MOST_LISTED", 2)
+    for n in range(6):
+        document = Document(
+            f"{n}", "", "An otter sleeps.", f"https://a.example/{n // 3}", metadata={"price": n + 0.5, "odd": n % 2}
+        )
+        put(engine, document)
+    with pytest.raises(FilterError, match=r"at most 2 documents, or all but so many.*narrow it"):
+        search(engine, Query("What sleeps?", filter=where))
+    assert search(engine, Query("What sleeps?", filter={**where, "odd": 1, "date": {"exists": True}})).results == ()
+
+
+def test_a_file_of_which_much_is_told_is_kept_with_the_first_of_it(engine: MilvusCollection) -> None:
+    failures = [(f"line {n}", "holds no JSON " + "x" * 90) for n in range(300)]
+    remarks = [(f"line {n}", "has a date that is none " + "\u4e00" * 900) for n in range(200)]
+    with engine.lock.held(1), engine.catalog.write() as writer:
+        writer.put_source("/a", "a", "1", "hash", [*failures, ("", "is damaged")], remarks)
+        writer.put_source("/b", "b", "1", "hash", failures, remarks[:1])
+    with engine.catalog.read() as snapshot:
+        a, b = snapshot.sources()
+    assert (a.path, a.hash) == ("/a", "hash")
+    assert (a.failures[0], a.failures[-1]) == (("", "is damaged"), ("more", "281 more records could not be read"))
+    assert (a.remarks[0].about, a.remarks[-1]) == ("line 0", ("", "180 more remarks"))
+    assert (list(b.failures), list(b.remarks)) == (failures, remarks[:1])
+
+
+def test_a_file_whose_path_a_server_cannot_hold_is_told_of_and_nothing_changes(engine: MilvusCollection) -> None:
+    with pytest.raises(UnreadableError, match="path too long"), engine.lock.held(1), engine.catalog.write() as writer:
+        writer.put_document(
+            Document("one", "", "An otter sleeps."), writer.put_source("/" + "x" * 40_000, "x" * 40_000, "", "", ()), []
+        )
+    with engine.catalog.read() as snapshot:
+        assert (snapshot.document("one"), snapshot.sources()) == (None, [])
+
+
 def test_messages_are_cut_by_what_is_in_them() -> None:
     rows = [{"row": str(number), "tags": ["x" * 16] * 4000, "vector": np.zeros(1024, np.float32)} for number in range(1000)]
     cut = list(_messages(rows))
@@ -152,26 +192,83 @@ def test_a_word_is_counted_once_for_a_commit_and_again_when_all_of_it_is_found()
     counted = iter(range(9))
 
     def of(commit: tuple[str, int]) -> int:
-        return frequencies.of(commit, "word", lambda: next(counted))
+        return frequencies.of(commit, ["word"], lambda _: next(counted))[0]
 
     assert [of(("a", now - 60_000)), of(("a", now - 60_000))] == [0, 0]
     assert [of(("a", now)), of(("a", now))] == [1, 1]
     assert of(("b", now)) == 2
 
-    def met_another_commit() -> int:
-        frequencies.of(("c", now + 1), "other", lambda: 5)
+    def met_another_commit(_: str) -> int:
+        frequencies.of(("c", now + 1), ["other"], lambda _: 5)
         return 9
 
-    assert frequencies.of(("c", now), "word", met_another_commit) == 9
+    assert frequencies.of(("c", now), ["word"], met_another_commit) == [9]
     assert of(("c", now + 1)) == 3
 
 
 def test_a_count_that_was_made_just_after_a_commit_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     frequencies, now = Frequencies(), time.time()
     commit = "a", int(now * 1000)
-    assert frequencies.of(commit, "", lambda: 0) == 0
+    assert frequencies.of(commit, [""], lambda _: 0) == [0]
     monkeypatch.setattr(time, "time", lambda: now + 31)
-    assert frequencies.of(commit, "", lambda: 7) == 7
+    assert frequencies.of(commit, [""], lambda _: 7) == [7]
+
+
+def test_the_words_of_a_question_are_counted_at_the_same_time() -> None:
+    frequencies, all_of_them = Frequencies(), threading.Barrier(4)
+
+    def count(condition: str) -> int:
+        all_of_them.wait(10)
+        return len(condition)
+
+    asked = ["a", "bb", "ccc", "dddd", "bb"]
+    assert frequencies.of(("x", 0), asked, count) == [1, 2, 3, 4, 2]
+    assert frequencies.of(("x", 0), asked, lambda _: -1) == [1, 2, 3, 4, 2]
+
+
+def test_a_count_is_kept_without_its_condition_which_may_be_long() -> None:
+    frequencies = Frequencies()
+    assert frequencies.of(("x", 0), ["y" * 300_000], lambda _: 1) == [1]
+    assert frequencies._known is not None
+    assert all(len(kept) == 32 for kept in frequencies._known[1])
+
+
+def test_the_rows_of_an_answer_are_met_once(engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(3):
+        put(engine, Document(f"{n}", "", f"Otter number {n} sleeps."))
+    read: list[str] = []
+
+    def noted(row: Any) -> Any:
+        read.append(row["row"])
+        return head_of(row)
+
+    monkeypatch.setattr("indexer.engines.milvus.reader.head_of", noted)
+    with engine.view() as view:
+        assert len(view.nearest(engine.encoder.question("otter").pooled[0], 5).keys) == 3
+        assert len(read) == 3
+        codes = [[int(code)] for code in view.snapshot._words[0][1:]]
+        found = view.matching(codes, np.array(view.rarities(codes), np.float32), 5)
+        assert len(read) == 3 + len(found)
+
+
+def test_a_row_that_is_there_twice_counts_once(engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client may send an insert again whose answer was lost. The small server drops the second row, others keep it."""
+    put(engine, Document("one", "", "An otter sleeps.\n\nIt dreams of fish."))
+    query = Query("What does the otter dream of?")
+    with engine.catalog.read() as snapshot:
+        passages, before = snapshot.passages_of("one"), search(engine, query).results
+    for verb in ("query", "search"):
+        real = getattr(Tables, verb)
+        monkeypatch.setattr(Tables, verb, lambda *given, real=real: [row for row in real(*given) for _ in range(2)])
+    pages = Tables.pages
+    monkeypatch.setattr(Tables, "pages", lambda *given: ([row for row in page for _ in range(2)] for page in pages(*given)))
+    with engine.catalog.read() as snapshot:
+        assert snapshot.passages_of("one") == passages
+        assert snapshot.passage(passages[0].id) == passages[0]
+        assert snapshot.document_ids() == ["one"]
+    assert search(engine, query).results == before
+    with engine.view() as view:
+        assert len(view.nearest(engine.encoder.question("otter").pooled[0], 5).keys) == 2
 
 
 def test_who_reads_all_of_a_collection_keeps_nothing_of_it(engine: MilvusCollection) -> None:

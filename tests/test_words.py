@@ -27,7 +27,7 @@ NONE = np.empty(0, np.int64)
 def matching(words: Words, codes: Sequence[int], count: int, allowed: Keys | None = None) -> list[int]:
     """Keys, for a question whose words have one form each."""
     groups = [[code] for code in codes]
-    rarity = np.array([words.rarity(group) for group in groups], np.float32)
+    rarity = np.array(words.rarities(groups), np.float32)
     return [int(key) for key in words.matching(groups, rarity, count, allowed)]
 
 

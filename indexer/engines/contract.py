@@ -142,7 +142,9 @@ class Reader(Protocol):
 
 
 class Writer(Reader, Protocol):
-    """Changes that belong together: what is done in the block is there at its end, or, if it raises, none of it is found."""
+    """Changes that belong together: what is done in the block is there at its end, or, if it raises, none of it is found. Over
+    a server, which has no transactions, each document is so by itself: of a block that raises, some may be found as they were
+    put and others as before. A file is told of after its documents, so who syncs again goes on."""
 
     def set_contract(self, contract: ModelContract) -> None:
         """Bind the collection to a model."""
@@ -197,8 +199,8 @@ class View(Protocol):
     def mean_length(self) -> float:
         """Terms a passage."""
 
-    def rarity(self, codes: Sequence[int]) -> float:
-        """The idf of a word whose forms are ``codes``."""
+    def rarities(self, words: Sequence[Sequence[int]]) -> list[float]:
+        """The idf of each word; a word is the codes of its forms. All at once, since a server is asked for each."""
 
     def narrowed(self, filters: Sequence[Mapping[str, Any]], phrases: Sequence[Sequence[Sequence[int]]]) -> View:
         """Only passages whose document meets every filter (see :mod:`indexer.filters`), and in whose own text one of the forms

@@ -17,7 +17,7 @@ from indexer.engines.milvus.encoding import token_fields
 from indexer.engines.milvus.generations import sweep, sweep_unnamed
 from indexer.engines.milvus.mirror import Mirror, Mirrors
 from indexer.engines.milvus.reader import MilvusReader
-from indexer.engines.milvus.state import State, Totals, later, read_state, state_row
+from indexer.engines.milvus.state import State, Totals, later, pending_rows, read_state, state_row
 from indexer.engines.milvus.tables import DOCUMENTS, META, WEIGHED, fields_of, has, make_named, make_passages
 from indexer.engines.milvus.view import Frequencies, MilvusView
 from indexer.engines.milvus.writer import MilvusWriter
@@ -27,6 +27,7 @@ from indexer.runtimes import Kind
 from indexer.schema import MissingError
 
 PATIENCE_S = 60.0  # a server that was started again takes half a minute until it answers
+_COUNTED = 3  # times that documents are counted, if others commit meanwhile
 _WITHOUT_WORDS = ("vector", "tokens")
 
 
@@ -124,10 +125,10 @@ class MilvusCollection(Engine):
 
     def fold(self, at_once: bool = False) -> None:
         """Clear up after writers that ended in the middle, and count again, ``at_once`` or if what they added up is not what is
-        there."""
+        there, while nobody has written and not added it yet."""
         tables = Tables(self._connection, consistency="Strong")
         swept = sweep(tables) > 0
-        if swept or at_once or read_state(tables).totals.documents != tables.count(DOCUMENTS):
+        if swept or at_once or (not pending_rows(tables) and read_state(tables).totals.documents != tables.count(DOCUMENTS)):
             self._count(tables, swept)
 
     def rebuild_derived(self) -> None:
@@ -186,16 +187,25 @@ class MilvusCollection(Engine):
         return Mirror(reader.kept_where(""), {source.key: source.name for source in reader.sources()})
 
     def _count(self, tables: Tables, changed: bool = False) -> None:
-        fields = ("passages", "characters", "terms")
-        totals = Totals()
-        for page in tables.pages(DOCUMENTS, "", ["key", *fields]):
-            for row in page:
-                totals = totals.plus(Totals(1, *(int(row[name]) for name in fields)))
-        state = read_state(tables)
+        for _ in range(_COUNTED):
+            before, totals, state = read_state(tables), _counted(tables), read_state(tables)
+            if state.generation == before.generation:
+                break
+        else:  # others write on and on: what they add up stays, until somebody counts when it is quiet
+            totals = state.totals
         if changed or totals != state.totals:
             # Another commit, for what is kept of the last one: who ended in the middle told nobody what had changed.
             tables.upsert(META, [state_row(state._replace(totals=totals, generation=later(state.generation)))])
             tables.flush([META])
+
+
+def _counted(tables: Tables) -> Totals:
+    fields = ("passages", "characters", "terms")
+    totals = Totals()
+    for page in tables.pages(DOCUMENTS, "", ["key", *fields]):
+        for row in page:
+            totals = totals.plus(Totals(1, *(int(row[name]) for name in fields)))
+    return totals
 
 
 class _Lock:

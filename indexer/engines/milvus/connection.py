@@ -263,7 +263,8 @@ class Tables:
         return [(float(hit["distance"]), dict(hit["entity"])) for hit in found[0]]
 
     def insert(self, table: str, rows: Sequence[Row]) -> None:
-        """Add rows of new keys, some at a time; one that was told of no more is written over."""
+        """Add rows of new keys, some at a time; one that was told of no more is written over. The client sends one again by
+        itself if the answer was lost, which leaves a row twice on some servers: who reads counts each once."""
         for some in _messages(rows):
             tried = False
 

@@ -1,7 +1,8 @@
 """The list of documents, without their texts, in memory: for what a server does not answer as we mean it.
 
 Listing, words of titles, facets of the whole collection, and ranges of metadata are asked of it in the SQL that a folder's
-catalog is asked in. It is read anew when the collection has changed and somebody asks.
+catalog is asked in. It is read anew, all of it, when the collection has changed and somebody asks: what is new cannot be told
+by its generation, which is of its writer's clock and may be named late, and what was deleted has no row.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 from indexer.engines.milvus.encoding import Kept
 from indexer.errors import AwayError
-from indexer.filters import COLUMNS, source_of
+from indexer.filters import COLUMNS, compared, condition, source_of
 from indexer.records import Listed
 from indexer.schema import prepare
 
@@ -28,6 +29,13 @@ CREATE TABLE document (
     characters INTEGER NOT NULL, passages INTEGER NOT NULL, terms INTEGER NOT NULL
 );
 """
+# Every value of a field of metadata, lists taken apart.
+_VALUES = """
+SELECT f.type, f.value FROM document d, json_each(d.metadata) f WHERE f.key = ?1
+UNION ALL
+SELECT e.type, e.value FROM document d, json_each(d.metadata) f, json_each(f.value) e WHERE f.key = ?1 AND f.type = 'array'
+"""
+_KEPT = 16  # conditions whose documents are kept
 _DESCRIBED = ", ".join((*COLUMNS.values(), "d.metadata"))
 
 
@@ -40,11 +48,34 @@ class Mirror:
         prepare(self._db)
         self._db.executescript(_TABLES)
         self._db.executemany("INSERT INTO source VALUES (?, ?)", sources.items())
-        self._db.executemany("INSERT INTO document VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_row, documents))
+        self._db.executemany("INSERT OR REPLACE INTO document VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_row, documents))
 
-    def keys(self, condition: str, values: Sequence[Any]) -> list[str]:
-        """The keys of documents that meet a condition."""
-        return [key for (key,) in self._all(f"SELECT d.key FROM document d WHERE {condition}", values)]  # noqa: S608
+        self._looked_up: dict[tuple[Any, ...], list[str]] = {}
+
+    def keys(self, condition: str, values: Sequence[Any], most: int) -> list[str]:
+        """The keys of up to ``most`` documents that meet a condition. Of a million documents that takes a second or more, and
+        each page of an answer asks the same: the last ones are kept."""
+        asked = condition, *values, most
+        found = self._looked_up.pop(asked, None)
+        if found is None:
+            query = f"SELECT d.key FROM document d WHERE {condition} LIMIT ?"  # noqa: S608
+            found = [key for (key,) in self._all(query, [*values, most])]
+        self._looked_up[asked] = found
+        for oldest in list(self._looked_up)[:-_KEPT]:
+            self._looked_up.pop(oldest, None)
+        return found
+
+    def values(self, name: str, operator: str, value: Any, most: int) -> list[Any]:
+        """Up to ``most`` different values of a field that compare so with ``value``; a number that is no whole one, or of more
+        than 64 bits, is a float."""
+        if name in COLUMNS:
+            sql, values = condition({name: {operator: value}})
+            query = f"SELECT DISTINCT 'text', {COLUMNS[name]} FROM document d WHERE {sql} LIMIT ?"  # noqa: S608
+            rows = self._all(query, [*values, most])
+        else:
+            sql, values = compared(operator, value)
+            rows = self._all(f"SELECT DISTINCT x.type, x.value FROM ({_VALUES}) x WHERE {sql} LIMIT ?", [name, *values, most])  # noqa: S608
+        return [_value(kind, found) for kind, found in rows]
 
     def ids(self, after: str, limit: int) -> list[str]:
         """Ids in order, above ``after``."""
@@ -110,6 +141,13 @@ def _make(mirror: Future[Mirror], make: Callable[[], Mirror]) -> None:
         mirror.set_result(make())
     except BaseException as error:  # it is raised where it is waited for
         mirror.set_exception(error)
+
+
+def _value(kind: str, value: Any) -> Any:
+    """A value of SQLite's JSON."""
+    if kind in ("true", "false"):
+        return kind == "true"
+    return int(value) if kind == "real" and value.is_integer() and abs(value) < 2**53 else value
 
 
 def _row(one: Kept) -> tuple[Any, ...]:

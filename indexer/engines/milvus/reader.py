@@ -96,10 +96,11 @@ class MilvusReader:
     # Passages that were met.
 
     def met(self, rows: Iterable[Row]) -> list[int]:
-        """The keys of the passages of these rows that count, in their order; each with at least the fields of ``HEAD``."""
+        """The keys of the passages of these rows that count, in their order; each with at least the fields of ``HEAD``. A key
+        is there once: a client that tries again may have added a row twice."""
         heads = [(head_of(row), row) for row in rows]
         self._know({head.document for head, _ in heads})
-        keys = []
+        keys: dict[int, None] = {}
         for head, row in heads:
             kept = self._kept[head.document]
             if kept is None or kept.generation != head.generation:
@@ -110,8 +111,8 @@ class MilvusReader:
             key = self._keys[head.row]
             if "words" in row:
                 self._words[key] = codes_of(row["words"])
-            keys.append(key)
-        return keys
+            keys[key] = None
+        return list(keys)
 
     def head(self, key: int) -> Head:
         """What is known of a passage that was met."""
@@ -320,19 +321,17 @@ class MilvusReader:
 
     def _where(self, field: str, values: Sequence[str]) -> list[int]:
         """Keys of all passages one of whose values this is."""
-        keys: list[int] = []
         if self.contract is None:
-            return keys
-        for at in range(0, len(values), _FEW):
-            keys += self.met(self.tables.query(PASSAGES, one_of(field, values[at : at + _FEW]), HEAD))
-        return keys
+            return []
+        parts = [one_of(field, values[at : at + _FEW]) for at in range(0, len(values), _FEW)]
+        return self.met(row for part in parts for row in self.tables.query(PASSAGES, part, HEAD))
 
     def _passages_of(self, document_id: str) -> list[int]:
         kept = self.kept(document_id)
         if kept is None or not kept.passages:
             return []
         condition = f'document == "{kept.key}" and generation == {kept.generation}'
-        keys = [key for page in self.tables.pages(PASSAGES, condition, HEAD) for key in self.met(page)]
+        keys = self.met(row for page in self.tables.pages(PASSAGES, condition, HEAD) for row in page)
         if len(keys) != kept.passages:  # they are being deleted, or not all of them are to be found yet
             raise ChangedError("a document that was found has just been replaced: ask again")
         return keys

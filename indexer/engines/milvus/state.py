@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from indexer.engines.milvus.connection import Tables, one_of
 from indexer.engines.milvus.encoding import MAX_BYTES, NOTHING
 from indexer.engines.milvus.tables import META
+from indexer.errors import UnreadableError
 from indexer.formats import Remark
 from indexer.models import ModelContract
 from indexer.records import Source
@@ -18,6 +19,8 @@ from indexer.records import Source
 FORMAT = 1
 STATE, CONTRACT, LANGUAGE, SOURCE, PENDING = "state", "contract", "language", "source", "pending"
 _FIELDS = ("key", "kind", "value")
+_FEWER_TOLD = (400, 100, 20, 1)  # failures, and remarks, of a file that says too much
+_LONGEST_TOLD = 500  # characters of each of them
 
 
 class Totals(NamedTuple):
@@ -72,7 +75,8 @@ def language_row(name: str) -> dict[str, Any]:
 
 
 def later(generation: int) -> int:
-    """The generation of a commit after another one."""
+    """The generation of a commit after another one. Two writers may come to the same one, if neither had read the other's: then
+    what both wrote was there before either's commit, so what is kept by generation is right."""
     return max(generation + 1, time.time_ns() // 1_000_000)
 
 
@@ -89,14 +93,17 @@ def source_with(tables: Tables, key: int) -> Source | None:
 
 
 def source_row(source: Source) -> dict[str, Any]:
-    """A synced file. Of failures that a row does not hold the first are kept, and how many more there are."""
-    for kept in (len(source.failures), 400, 100, 20):
-        failures = list(source.failures[:kept])
-        if more := len(source.failures) - len(failures):
-            failures.append(("more", f"{more:,} more records could not be read"))
-        row = meta_row(f"{SOURCE}.{source.key}", SOURCE, source._replace(failures=tuple(failures)))
-        if len(row["value"].encode()) <= MAX_BYTES:
-            break
+    """A synced file. Of failures and remarks that a row does not hold the first are kept, and how many more there are. Raises
+    :class:`UnreadableError` if it does not hold the path."""
+    row = _source_row(source)
+    for kept in _FEWER_TOLD:
+        if _fits(row):
+            return row
+        failures = _first(source.failures, kept, ("more", "more records could not be read"))
+        remarks = _first(source.remarks, kept, ("", "more remarks"))
+        row = _source_row(source._replace(failures=tuple(failures), remarks=tuple(Remark(*one) for one in remarks)))
+    if not _fits(row):
+        raise UnreadableError(f"{source.path[:200]}... has a path too long for a Milvus server, which takes {MAX_BYTES} bytes")
     return row
 
 
@@ -114,6 +121,21 @@ def pending_rows(tables: Tables) -> list[tuple[int, Mapping[str, Any]]]:
 def pending_row(generation: int, replaced: Mapping[str, int]) -> dict[str, Any]:
     """What is about to be written: the generation, and that of each document which it replaces, 0 if there is none."""
     return meta_row(f"{PENDING}.{generation}", PENDING, replaced)
+
+
+def _source_row(source: Source) -> dict[str, Any]:
+    return meta_row(f"{SOURCE}.{source.key}", SOURCE, source)
+
+
+def _fits(row: Mapping[str, Any]) -> bool:
+    return len(row["value"].encode()) <= MAX_BYTES
+
+
+def _first(told: Sequence[tuple[str, str]], kept: int, more: tuple[str, str]) -> list[tuple[str, str]]:
+    """So many of what is told of a file, what is of all of it before what is of its parts; and how many more there are."""
+    ordered = sorted(told, key=lambda one: one[0] != "")[:kept]
+    first = [(about[:_LONGEST_TOLD], said[:_LONGEST_TOLD]) for about, said in ordered]
+    return first if len(told) <= kept else [*first, (more[0], f"{len(told) - kept:,} {more[1]}")]
 
 
 def _source(row: Mapping[str, Any]) -> Source:

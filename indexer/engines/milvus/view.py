@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
 
-from indexer.engines.milvus.conditions import condition_of, phrase_condition
+from indexer.engines.milvus.conditions import conditions_of, phrase_condition
 from indexer.engines.milvus.connection import MOST_FOUND, Row, one_of
 from indexer.engines.milvus.encoding import HEAD, vector_of, word
 from indexer.engines.milvus.reader import MilvusReader
 from indexer.engines.milvus.tables import PASSAGES, WEIGHED
-from indexer.filters import condition
 from indexer.records import Keys
 from indexer.vectors import Floats, Neighbours, cosines_of
 from indexer.words import idf
@@ -23,27 +24,29 @@ _MORE = 16
 _EFFORT = 2  # a graph is searched with so many times what is fetched in sight, at least _SIGHT
 _SIGHT = 200
 _FEW = 1000  # so few passages that meet a filter are all compared: a graph loses some of what is thinly spread in it
-_MOST_DOCUMENTS = 10_000  # in one condition
-_MOST_KEPT = 100_000  # words whose counts are kept
+_MOST_KEPT = 100_000  # conditions whose counts are kept
+_AT_ONCE = 8  # counts that one question asks for at the same time
 _SETTLED_MS = 30_000  # after a commit: until then a count may be older than it
 
 
 class Frequencies:
-    """How many passages hold each word, counted by the server, once for each commit."""
+    """How many passages meet each condition, such as holding a word: counted by the server, once for each commit."""
 
     def __init__(self) -> None:
-        self._known: tuple[tuple[str, int, bool], dict[str, int]] | None = None
+        self._known: tuple[tuple[str, int, bool], dict[bytes, int]] | None = None
 
-    def of(self, commit: tuple[str, int], what: str, count: Callable[[], int]) -> int:
-        """The count, which is made if it is not known for this commit; and once more when all of that is to be found."""
+    def of(self, commit: tuple[str, int], conditions: Sequence[str], count: Callable[[str], int]) -> list[int]:
+        """The counts, which are made, some at a time, if they are not known for this commit; and once more when all of that is
+        to be found."""
         settled = time.time() * 1000 - commit[1] > _SETTLED_MS
         known = self._known
         if known is None or known[0] != (*commit, settled) or len(known[1]) > _MOST_KEPT:
             known = self._known = (*commit, settled), {}
         counts = known[1]  # also if another thread has met another commit meanwhile
-        if what not in counts:
-            counts[what] = count()
-        return counts[what]
+        asked = {_digest(one): one for one in conditions}  # some conditions are long
+        missing = [one for one in asked if one not in counts]
+        counts |= zip(missing, _together(count, [asked[one] for one in missing]), strict=True)
+        return [counts[_digest(one)] for one in conditions]
 
 
 class MilvusView:
@@ -59,7 +62,7 @@ class MilvusView:
     @property
     def passages(self) -> int:
         """See the contract."""
-        return self._count("")
+        return self._counts([""])[0]
 
     @property
     def mean_length(self) -> float:
@@ -67,25 +70,30 @@ class MilvusView:
         totals = self.snapshot.state.totals
         return max(1.0, totals.terms / max(1, totals.passages))
 
-    def rarity(self, codes: Sequence[int]) -> float:
+    def rarities(self, words: Sequence[Sequence[int]]) -> list[float]:
         """See the contract; 0 where the server does not count words."""
         if not self._words or self.snapshot.contract is None:
-            return 0.0
-        return idf(self.passages, min(self.passages, sum(self._count(f"TEXT_MATCH(words, '{word(code)}')") for code in codes)))
+            return [0.0] * len(words)
+        codes = list(dict.fromkeys(code for one in words for code in one))
+        passages, *counts = self._counts(["", *(f"TEXT_MATCH(words, '{word(code)}')" for code in codes)])
+        frequency = dict(zip(codes, counts, strict=True))
+        return [idf(passages, min(passages, sum(frequency[code] for code in one))) for one in words]
 
     def narrowed(self, filters: Sequence[Mapping[str, Any]], phrases: Sequence[Sequence[Sequence[int]]]) -> MilvusView:
         """See the contract. Without words on the server, phrases are looked for in the texts of what is found."""
         parts = [self._condition] if self._condition else []
-        parts += [condition_of(one, self._others) for one in filters]
+        parts += conditions_of(filters, lambda: self.snapshot.mirror)
         parts += [phrase_condition(forms) for forms in phrases] if self._words else []
         return MilvusView(self.snapshot, self._frequencies, self._words, " and ".join(parts))
 
     def nearest(self, question: Floats, count: int) -> Neighbours:
         """See the contract."""
 
-        def search(limit: int) -> list[tuple[float, Row]]:
+        def search(limit: int) -> list[Row]:
             params = {"params": {"ef": max(_SIGHT, _EFFORT * limit)}}
-            return self.snapshot.tables.search(question, "vector", limit, self._condition, [*HEAD, "words", "vector"], params)
+            fields = [*HEAD, "words", "vector"]
+            found = self.snapshot.tables.search(question, "vector", limit, self._condition, fields, params)
+            return [row for _, row in found]
 
         keys = self._best(search, count) if (few := self._few()) is None else few
         cosines = self.cosines(question, np.array(keys, np.int64))
@@ -97,17 +105,16 @@ class MilvusView:
         text = " ".join(word(code) for group in groups for code in group)
         if not self._words or not text:
             return np.empty(0, np.int64)
-        scores: dict[int, float] = {}
+        scores: dict[str, float] = {}  # of rows
 
-        def search(limit: int) -> list[tuple[float, Row]]:
+        def search(limit: int) -> list[Row]:
             found = self.snapshot.tables.search(text, WEIGHED, limit, self._condition, [*HEAD, "words", "vector"], {})
-            for score, row in found:
-                for key in self.snapshot.met([row]):
-                    scores[key] = round(abs(score), 5)  # the small server tells them as distances, below 0
-            return found
+            # The small server tells them as distances, below 0.
+            scores.update((row["row"], round(abs(score), 5)) for score, row in found)
+            return [row for _, row in found]
 
-        keys = self._best(search, count)
-        ordered = sorted(keys, key=lambda key: (-scores[key], self.snapshot.head(key).id))
+        heads = {key: self.snapshot.head(key) for key in self._best(search, count)}
+        ordered = sorted(heads, key=lambda key: (-scores[heads[key].row], heads[key].id))
         return np.array(ordered[:count], np.int64)
 
     def cosines(self, question: Floats, keys: Keys) -> Floats:
@@ -127,47 +134,49 @@ class MilvusView:
         rows = self.snapshot.tables.query(PASSAGES, f"{one_of('row', list(wanted))} and {self._condition}", ["row"])
         return {wanted[row["row"]] for row in rows}
 
-    def _best(self, search: Callable[[int], list[tuple[float, Row]]], count: int) -> list[int]:
+    def _best(self, search: Callable[[int], list[Row]], count: int) -> list[int]:
         """Keys of what is found, at least ``count`` if there are so many that count: rows of other generations do not."""
         if self.snapshot.contract is None:
             return []
         limit = count + _MORE
         while True:
-            rows = [row for _, row in search(limit)]
-            keys = self.snapshot.met(rows)
-            self._remember(rows)
+            rows = search(limit)
+            keys = self._met(rows)
             if len(keys) >= count or len(rows) < min(limit, MOST_FOUND) or limit >= MOST_FOUND:
                 return keys
             limit = min(4 * limit, MOST_FOUND)
 
     def _few(self) -> list[int] | None:
         """Keys of all passages that the view was narrowed to, if they are few."""
-        if not self._condition or self.snapshot.contract is None or self._count(self._condition) > _FEW:
+        if not self._condition or self.snapshot.contract is None or self._counts([self._condition])[0] > _FEW:
             return None
         rows = self.snapshot.tables.query(PASSAGES, self._condition, [*HEAD, "words", "vector"])
-        self._remember(rows)
-        return list(dict.fromkeys(self.snapshot.met(rows)))
+        return self._met(rows)
 
-    def _remember(self, rows: Iterable[Row]) -> None:
-        for row in rows:
-            for key in self.snapshot.met([row]):
-                self._vectors[key] = vector_of(row).astype(np.float32)
+    def _met(self, rows: Sequence[Row]) -> list[int]:
+        """Keys of those of the rows that count; their vectors are kept."""
+        keys = self.snapshot.met(rows)
+        vectors = {row["row"]: row["vector"] for row in rows}
+        for key in keys:
+            if key not in self._vectors:
+                self._vectors[key] = vector_of({"vector": vectors[self.snapshot.head(key).row]}).astype(np.float32)
+        return keys
 
-    def _others(self, where: Mapping[str, Any]) -> str:
-        """The condition of the documents that meet a filter that the server does not know."""
-        keys = self.snapshot.mirror.keys(*condition(where))
-        if len(keys) > _MOST_DOCUMENTS:
-            return self._all_but(where)
-        return one_of("document", keys or [""])
-
-    def _all_but(self, where: Mapping[str, Any]) -> str:
-        """The same where it leaves many: those that it does not."""
-        sql, values = condition(where)
-        return f"not ({one_of('document', self.snapshot.mirror.keys(f'NOT ({sql})', values) or [''])})"
-
-    def _count(self, condition: str) -> int:
+    def _counts(self, conditions: Sequence[str]) -> list[int]:
         snapshot = self.snapshot
         if snapshot.contract is None:
-            return 0
+            return [0] * len(conditions)
         commit = snapshot.identity, snapshot.generation
-        return self._frequencies.of(commit, condition, lambda: snapshot.tables.count(PASSAGES, condition))
+        return self._frequencies.of(commit, conditions, lambda condition: snapshot.tables.count(PASSAGES, condition))
+
+
+def _digest(condition: str) -> bytes:
+    return sha256(condition.encode()).digest()
+
+
+def _together(count: Callable[[str], int], conditions: Sequence[str]) -> list[int]:
+    """The count of each, some at a time: one after the other they wait for a server that is far away."""
+    if len(conditions) < 2:
+        return [count(one) for one in conditions]
+    with ThreadPoolExecutor(min(len(conditions), _AT_ONCE), "count") as pool:
+        return list(pool.map(count, conditions))

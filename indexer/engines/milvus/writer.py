@@ -63,7 +63,8 @@ class _Put(NamedTuple):
 
 
 class MilvusWriter(MilvusReader):
-    """See :class:`indexer.engines.contract.Writer`. Only the end of the block, or many waiting passages, write."""
+    """See :class:`indexer.engines.contract.Writer`. Only the end of the block, or many waiting passages, write: a block is not
+    written as one, since it may take longer than a note may stay, and then could never end."""
 
     def __init__(self, tables: Tables, state: State, mirror: Callable[[MilvusReader], Mirror]) -> None:
         super().__init__(tables, state, mirror, token_fields(state.contract) if state.contract else 1)
@@ -150,9 +151,10 @@ class MilvusWriter(MilvusReader):
 
     def commit(self) -> None:
         """Write what waits."""
+        files = [source_row(one) for one in self._files.values() if one]  # before anything is written: it may raise
         self._apply()
         if self._files:
-            self._upsert(META, [source_row(one) for one in self._files.values() if one])
+            self._upsert(META, files)
             if gone := [f"{SOURCE}.{key}" for key, one in self._files.items() if one is None]:
                 self._delete(META, one_of("key", gone))
         if not self._touched:
