@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -145,6 +146,8 @@ def _kind(name: str, value: Any) -> str:
         _check_text(name, value)
     if kind is None and isinstance(value, int):
         raise FilterError(f"filter {name!r}: numbers of more than 64 bits are not compared")
+    if isinstance(value, float) and not isfinite(value):  # which Python's JSON takes
+        raise FilterError(f"filter {name!r}: NaN and Infinity are not compared; JSON has no such numbers")
     if kind is None:
         raise FilterError(f"filter {name!r}: compare with a string, a number or a boolean; for absence use exists")
     return kind
