@@ -157,6 +157,24 @@ def test_a_filter_that_would_list_more_documents_than_a_condition_can_hold_is_re
     assert search(engine, Query("What sleeps?", filter={**where, "odd": 1, "date": {"exists": True}})).results == ()
 
 
+def test_places_of_one_text_are_looked_for_some_at_a_time(engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(5):
+        put(engine, Document(f"{n}", "", "An otter sleeps.", metadata={"even": n % 2 == 0}))
+    asked: list[int] = []
+    query = Tables.query
+
+    def noted(self: Tables, table: str, condition: str, fields: Any) -> Any:
+        if condition.startswith("row in"):
+            asked.append(condition.partition("]")[0].count('"') // 2)
+        return query(self, table, condition, fields)
+
+    monkeypatch.setattr(Tables, "query", noted)
+    monkeypatch.setattr("indexer.engines.milvus.view.MOST_LISTED", 2)
+    (found,) = search(engine, Query("What sleeps?", filter={"even": True})).results
+    assert {found.passage.document.id, *(one.document.id for one in found.also_in)} == {"0", "2", "4"}
+    assert asked == [2, 2, 1]
+
+
 def test_a_file_of_which_much_is_told_is_kept_with_the_first_of_it(engine: MilvusCollection) -> None:
     failures = [(f"line {n}", "holds no JSON " + "x" * 90) for n in range(300)]
     remarks = [(f"line {n}", "has a date that is none " + "\u4e00" * 900) for n in range(200)]
