@@ -142,19 +142,40 @@ def test_what_a_writer_that_ended_before_its_commit_had_changed_is_listed_once_i
         assert snapshot.generation == before  # nothing had changed
 
 
-@pytest.mark.parametrize("where", [{"price": {"gt": 2.5}}, {"uri": {"prefix": "https://a.example/1"}}], ids=str)
+@pytest.mark.parametrize(
+    "where",
+    [{"length": {"gt": 2.5}}, {"ratio": {"gt": 1}}, {"uri": {"prefix": "https://a.example/1"}}],
+    ids=["many values", "fractions", "no tags"],
+)
 def test_a_filter_that_would_list_more_documents_than_a_condition_can_hold_is_refused(
     engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch, where: dict[str, Any]
 ) -> None:
     monkeypatch.setattr("indexer.engines.milvus.conditions.MOST_LISTED", 2)
     for n in range(6):
-        document = Document(
-            f"{n}", "", "An otter sleeps.", f"https://a.example/{n // 3}", metadata={"price": n + 0.5, "odd": n % 2}
-        )
-        put(engine, document)
+        metadata = {"length": n + 0.5, "ratio": n // 3 + 0.5, "odd": n % 2}
+        put(engine, Document(f"{n}", "", f"Otter {n} sleeps.", f"https://a.example/{n // 3}", metadata=metadata))
     with pytest.raises(FilterError, match=r"at most 2 documents, or all but so many.*narrow it"):
         search(engine, Query("What sleeps?", filter=where))
-    assert search(engine, Query("What sleeps?", filter={**where, "odd": 1, "date": {"exists": True}})).results == ()
+    found = search(engine, Query("What sleeps?", filter={**where, "odd": 1})).results
+    assert {one.passage.document.id for one in found} == {"3", "5"}
+
+
+def test_places_of_one_text_are_looked_for_some_at_a_time(engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(5):
+        put(engine, Document(f"{n}", "", "An otter sleeps.", metadata={"even": n % 2 == 0}))
+    asked: list[int] = []
+    query = Tables.query
+
+    def noted(self: Tables, table: str, condition: str, fields: Any) -> Any:
+        if condition.startswith("row in"):
+            asked.append(condition.partition("]")[0].count('"') // 2)
+        return query(self, table, condition, fields)
+
+    monkeypatch.setattr(Tables, "query", noted)
+    monkeypatch.setattr("indexer.engines.milvus.view.MOST_LISTED", 2)
+    (found,) = search(engine, Query("What sleeps?", filter={"even": True})).results
+    assert {found.passage.document.id, *(one.document.id for one in found.also_in)} == {"0", "2", "4"}
+    assert asked == [2, 2, 1]
 
 
 def test_a_file_of_which_much_is_told_is_kept_with_the_first_of_it(engine: MilvusCollection) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from indexer.engines.milvus.conditions import conditions_of, phrase_condition
+from indexer.engines.milvus.conditions import MOST_LISTED, conditions_of, phrase_condition
 from indexer.engines.milvus.connection import MOST_FOUND, Row, one_of
 from indexer.engines.milvus.encoding import HEAD, vector_of, word
 from indexer.engines.milvus.reader import MilvusReader
@@ -131,8 +131,11 @@ class MilvusView:
         wanted = {self.snapshot.head(key).row: key for key in keys}
         if not self._condition or not wanted:
             return set(wanted.values())
-        rows = self.snapshot.tables.query(PASSAGES, f"{one_of('row', list(wanted))} and {self._condition}", ["row"])
-        return {wanted[row["row"]] for row in rows}
+        names, left = list(wanted), set()
+        for at in range(0, len(names), MOST_LISTED):  # a text may stand in any number of documents
+            condition = f"{one_of('row', names[at : at + MOST_LISTED])} and {self._condition}"
+            left |= {wanted[row["row"]] for row in self.snapshot.tables.query(PASSAGES, condition, ["row"])}
+        return left
 
     def _best(self, search: Callable[[int], list[Row]], count: int) -> list[int]:
         """Keys of what is found, at least ``count`` if there are so many that count: rows of other generations do not."""
