@@ -134,7 +134,9 @@ class Ingest:
         self._encoder.shutdown(cancel_futures=True)
 
     def document(self, document: Document | Ready, source: str | None = None) -> int:
-        """Add or replace a document, ``source`` is the path of its synced file; how many passages it has."""
+        """Add or replace a document, ``source`` is the path of its synced file; how many passages it has. Raises
+        :class:`indexer.errors.UnreadableError` for one that the collection cannot keep: nothing is changed by it."""
+        self.collection.check_document(document.split.document if isinstance(document, Ready) else document)
         if isinstance(document, Ready):
             one = document.split
             self._made |= document.encodings

@@ -24,6 +24,7 @@ from indexer.synced import Change, Failure, Noted, Progress, Summary
 
 MOST_REMARKS = 3  # of one file
 MOST_FAILURES = 1000  # the same, of its records
+_ID_CHARS = 200  # of the id of a document that is refused
 _DOCUMENT = "document "  # with its id: the record of a failure that is not the file's own
 
 
@@ -198,6 +199,8 @@ class Sync:
             document = one.split.document if isinstance(one, Ready) else one
             if reason := self._taken(document.id, path):
                 failures.add(_DOCUMENT + document.id, reason)
+            elif reason := self._unfit(document):
+                failures.add(f'"{document.id[:_ID_CHARS]}"', reason)
             else:
                 seen.add(document.id)
                 remarks += document.remarks
@@ -256,6 +259,14 @@ class Sync:
         if holder is None or holder.path == path or not self._keeps(holder):
             return None
         return f"its id is already that of a document in {holder.path}; give one of them another id"
+
+    def _unfit(self, document: Document) -> str | None:
+        """Why the collection cannot keep a document; None if it can."""
+        try:
+            self._collection.check_document(document)
+        except UnreadableError as error:
+            return str(error)
+        return None
 
     def _keeps(self, source: Source) -> bool:
         """Whether a file's documents stay its own in this run. One that changed, and has not shown yet that it still has

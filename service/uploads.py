@@ -191,7 +191,10 @@ def _store(
                 outcome.refuse(name, one.source, one.reason)
                 continue
             characters[1] += len(one.text)
-            stored.append(_put(collection, one, ingest))
+            try:
+                stored.append(_put(collection, one, ingest))
+            except UnreadableError as error:
+                outcome.refuse(name, one.id if one.id != name else "", str(error))
         ingest.flush()
     outcome.stored += stored
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,8 @@ from indexer.errors import AwayError, UnreadableError
 from indexer.filters import FilterError
 from indexer.ingest import put
 from indexer.search import search
+from indexer.sync import Sync
+from service.uploads import store_records
 from tests.milvus import MilvusServer, emptied, milvus
 
 
@@ -326,3 +330,25 @@ def test_a_table_whose_maker_ended_before_it_had_indexes_gets_them(server: Milvu
         assert len(search(engine, Query("What sleeps?")).results) == 1
     assert connection.call(lambda client, _: client.list_indexes("begun_meta")) == ["nothing"]
     connection.close()
+
+
+def test_documents_with_fields_that_a_server_cannot_hold_are_told_of_and_the_others_are_kept(
+    engine: MilvusCollection, tmp_path: Path
+) -> None:
+    many = {"_id": "many", "text": "A heron stands.", "fields": [f"value {n}" for n in range(4_001)]}
+    long = {"_id": "long", "text": "A stork flies.", "note": "\u4e00" * 30_000}
+    records = [{"_id": "one", "text": "An otter sleeps."}, many, long, {"_id": "two", "text": "A beaver builds."}]
+    file = tmp_path / "animals.jsonl"
+    file.write_text("".join(json.dumps(one) + "\n" for one in records), encoding="utf-8")
+    for _ in range(2):  # the second time nothing of it is read again
+        summary = Sync(engine).run([tmp_path])
+        told = {one.record: one.reason for one in summary.failed}
+        assert told.keys() == {'"many"', '"long"'}
+        assert "4007 values" in told['"many"']
+        assert "of 90" in told['"long"']
+        with engine.catalog.read() as snapshot:
+            assert snapshot.document_ids() == ["one", "two"]
+    assert (summary.unchanged, summary.added) == (2, 0)
+    outcome = store_records(engine, json.dumps([many, {"_id": "three", "text": "A vole digs."}]).encode())
+    assert [(one.id, one.state) for one in outcome.stored] == [("three", "added")]
+    assert [(one.record, "values" in one.reason) for one in outcome.refused] == [("many", True)]

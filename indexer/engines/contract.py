@@ -341,6 +341,9 @@ class Engine(ABC):
                 self._encoder = Encoder.of(self.model, self.runtime)
             return self._encoder
 
+    def check_document(self, document: Document) -> None:  # noqa: B027  # a folder keeps any
+        """Raises :class:`indexer.errors.UnreadableError` for a document that cannot be kept here."""
+
     def counts(self, snapshot: Reader) -> Counts:
         """What the commit holds; counted once for each, since that may read every text."""
         commit = snapshot.identity, snapshot.generation  # a restored catalog may come to a generation again

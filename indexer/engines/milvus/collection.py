@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from indexer.documents import Document
 from indexer.encoder import Encoder
 from indexer.engines.address import Address
 from indexer.engines.contract import Engine
 from indexer.engines.milvus.connection import Connection, Tables
-from indexer.engines.milvus.encoding import token_fields
+from indexer.engines.milvus.encoding import described_of, described_text, tags, token_fields
 from indexer.engines.milvus.generations import sweep, sweep_unnamed
 from indexer.engines.milvus.mirror import Mirror, Mirrors
 from indexer.engines.milvus.reader import MilvusReader
@@ -139,6 +140,12 @@ class MilvusCollection(Engine):
     def check_vectors(self) -> bool:
         """Nothing is mapped here."""
         return True
+
+    def check_document(self, document: Document) -> None:
+        """Raises :class:`indexer.errors.UnreadableError` for a document with fields that a server cannot hold."""
+        described = described_of(document)
+        described_text(described)
+        tags(described, "somewhere")
 
     def last_commit(self) -> datetime | None:
         """The collection's generation is the millisecond of its last commit."""

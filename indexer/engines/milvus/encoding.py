@@ -183,6 +183,16 @@ def described_of(document: Document) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def described_text(described: Mapping[str, Any]) -> str:
+    """The same as JSON. Raises :class:`UnreadableError` for more than a server's string holds."""
+    text = json.dumps(described, ensure_ascii=False)
+    if (size := len(text.encode())) > MAX_BYTES:
+        raise UnreadableError(
+            f"has an id, title, uri and metadata of {size} bytes together; on a Milvus server {MAX_BYTES} are kept"
+        )
+    return text
+
+
 def text_parts(document: Document) -> tuple[list[str], list[str]]:
     """The chunks of a document: of its text, and of its pages and headings."""
     more = json.dumps([document.pages, document.headings]) if document.pages or document.headings else ""
@@ -193,11 +203,7 @@ def document_row(
     document: Document, generation: int, digest: str, source: int | None, passages: Sequence[EncodedPassage]
 ) -> dict[str, Any]:
     """The document's own row. Raises :class:`UnreadableError` for a document whose fields a server cannot hold."""
-    described = json.dumps(described_of(document), ensure_ascii=False)
-    if (size := len(described.encode())) > MAX_BYTES:
-        raise UnreadableError(
-            f"document {document.id[:200]!r}: title, uri and metadata have {size} bytes; a Milvus server takes {MAX_BYTES}"
-        )
+    described = described_text(described_of(document))
     text, more = text_parts(document)
     return {
         "key": key_of(document.id), "generation": generation, "hash": digest, "source": source or 0, "passages": len(passages),
