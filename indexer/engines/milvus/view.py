@@ -22,6 +22,7 @@ from indexer.words import idf
 _MORE = 16
 _EFFORT = 2  # a graph is searched with so many times what is fetched in sight, at least _SIGHT
 _SIGHT = 200
+_CELLS = 512  # of an IVF index, which somebody may have made instead; a server ignores what is of another kind of index
 _FEW = 1000  # so few passages that meet a filter are all compared: a graph loses some of what is thinly spread in it
 _MOST_DOCUMENTS = 10_000  # in one condition
 _MOST_KEPT = 100_000  # words whose counts are kept
@@ -84,7 +85,7 @@ class MilvusView:
         """See the contract."""
 
         def search(limit: int) -> list[tuple[float, Row]]:
-            params = {"params": {"ef": max(_SIGHT, _EFFORT * limit)}}
+            params = {"params": {"ef": max(_SIGHT, _EFFORT * limit), "nprobe": _CELLS}}
             return self.snapshot.tables.search(question, "vector", limit, self._condition, [*HEAD, "words", "vector"], params)
 
         keys = self._best(search, count) if (few := self._few()) is None else few
