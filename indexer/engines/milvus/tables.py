@@ -52,16 +52,23 @@ def fields_of(connection: Connection) -> list[str]:
 
 def _make(connection: Connection, name: str, made: Callable[[MilvusClient], tuple[CollectionSchema, IndexParams]]) -> None:
     def make(client: MilvusClient, left: float) -> None:
+        schema, indexes = made(client)
         if not client.has_collection(name, timeout=left):
-            schema, indexes = made(client)
             # With indexes it is loaded too; one that another service has just made is the same.
             # Pages are read with the consistency that a table was made with, whatever they ask for.
             client.create_collection(name, schema=schema, index_params=indexes, consistency_level="Strong", timeout=left)
-        elif not client.list_indexes(name):  # who made it ended before they were
-            client.create_index(name, made(client)[1], timeout=left)
+        elif missing := _missing(client, name, indexes, left):  # who made it ended before they were
+            client.create_index(name, missing, timeout=left)
         client.load_collection(name, timeout=left)
 
     connection.call(make)
+
+
+def _missing(client: MilvusClient, name: str, indexes: IndexParams, left: float) -> IndexParams:
+    """Those of the indexes whose fields have none of any kind: a server loads no table without an index of its vectors."""
+    missing = client.prepare_index_params()
+    missing += [one for one in indexes if not client.list_indexes(name, one.field_name, timeout=left)]
+    return missing
 
 
 def _plain(client: MilvusClient, key: str) -> tuple[CollectionSchema, IndexParams]:

@@ -23,6 +23,7 @@ from indexer.words import idf
 _MORE = 16
 _EFFORT = 2  # a graph is searched with so many times what is fetched in sight, at least _SIGHT
 _SIGHT = 200
+_CELLS = 512  # of an IVF index, which somebody may have made instead; a server ignores what is of another kind of index
 _FEW = 1000  # so few passages that meet a filter are all compared: a graph loses some of what is thinly spread in it
 _MOST_KEPT = 100_000  # conditions whose counts are kept
 _AT_ONCE = 8  # counts that one question asks for at the same time
@@ -90,7 +91,7 @@ class MilvusView:
         """See the contract."""
 
         def search(limit: int) -> list[Row]:
-            params = {"params": {"ef": max(_SIGHT, _EFFORT * limit)}}
+            params = {"params": {"ef": max(_SIGHT, _EFFORT * limit), "nprobe": _CELLS}}
             fields = [*HEAD, "words", "vector"]
             found = self.snapshot.tables.search(question, "vector", limit, self._condition, fields, params)
             return [row for _, row in found]
