@@ -33,8 +33,8 @@ def alone() -> None:
 
 
 def unpacked(environment: Path) -> Path:
-    """The server's folder: its wrapper is run once, which unpacks it. Its settings are changed to listen on loopback, and to have
-    a channel for each table."""
+    """The server's folder: its wrapper is run once, which unpacks it. Its settings are changed to listen on loopback, and
+    to have a channel for each table."""
     folder = environment.resolve() / "core"
     settings = folder / "configs" / "milvus.yaml"
     if not (folder / "run").exists():
