@@ -16,11 +16,11 @@ from fastapi.staticfiles import StaticFiles
 
 import indexer
 from indexer.engines.address import Where
+from indexer.engines.milvus.connection import ServerError
 from indexer.errors import AwayError
 from indexer.extraction import DEFAULT_LIMITS as DEFAULT_EXTRACTION
 from indexer.extraction import Limits as Extraction
 from indexer.ranking import calibration_of
-from indexer.records import Counts
 from indexer.runtimes import Kind
 from indexer.search import MAX_LIMIT, MAX_REACH
 from indexer.search import Query as Question
@@ -46,7 +46,7 @@ from service.contract import (
 )
 from service.door import Door
 from service.headers import Secured
-from service.limits import Bounded
+from service.limits import Bounded, Timed
 from service.mcp import http as mcp_endpoint
 from service.metrics import CONTENT_TYPE
 from service.problems import NotFoundError
@@ -88,6 +88,7 @@ def create_app(
     problems.install(app)
     door = door or Door()
     # The last that is added sees a request first.
+    app.add_middleware(Timed, seconds=limits.deadline_s)
     app.add_middleware(Bounded, max_body_bytes=door.max_body_bytes)
     app.add_middleware(Guarded, policy=door.policy, refused=service.metrics.turned_away)
     app.add_middleware(Logged, lines=door.access_log, questions=door.log_questions)
@@ -211,7 +212,7 @@ def _add_health(app: FastAPI) -> None:
         return _status(service)
 
     @app.get("/metrics", response_class=PlainTextResponse)
-    def metrics(service: Served) -> Response:
+    async def metrics(service: Served) -> Response:  # also while all threads wait for something
         """Counters and times, for Prometheus."""
         return Response(service.metrics.text(), media_type=CONTENT_TYPE)
 
@@ -233,31 +234,29 @@ def _add_pages(app: FastAPI) -> None:
 
 
 def _status(service: Service) -> StatusResponse:
-    counts, generation, exact, contract, runtime = Counts(0, 0, 0, 0), 0, True, None, None
-    notes: tuple[str, ...] = ()
-    damage, away, last_commit = service.damage, None, None
-    try:
-        if service.ready.is_set() and not damage:
-            runtime = service.collection.any_encoder().runtime
-            with service.collection.view() as view:
-                counts, generation = service.collection.counts(view.snapshot), view.snapshot.generation
-                exact, contract, notes = view.exact, view.snapshot.contract, service.collection.notes
-        last_commit = service.last_commit()
-    except AwayError as error:
-        away = str(error)
+    state: Literal["starting", "ready", "failed", "damaged", "away"] = service.state
+    damage, trouble, runtime, seen = service.damage, None, None, service.seen
+    if state == "ready":
+        runtime = service.collection.any_encoder().runtime
+        try:
+            seen = service.look()
+        except AwayError as error:
+            state, trouble = "away", str(error)
+        except ServerError as error:
+            state, trouble = "failed", str(error)
     return StatusResponse(
         version=version("passages"),
-        state="away" if away else service.state,
-        detail=service.failure or damage or away or service.waiting,
+        state=state,
+        detail=service.failure or damage or trouble or service.waiting,
         index=str(service.index),
-        generation=generation,
-        last_commit=last_commit,
-        **counts._asdict(),
-        exact=exact,
+        generation=seen.generation,
+        last_commit=seen.last_commit,
+        **seen.counts._asdict(),
+        exact=seen.exact,
         recall=RecallResponse(**measured._asdict()) if (measured := service.recall.measured) else None,
         runtime=RuntimeResponse(name=runtime.name, accuracy=runtime.accuracy) if runtime else None,
-        notes=list(notes),
-        model=replace(contract, calibration=calibration_of(contract)) if contract else None,
+        notes=list(seen.notes),
+        model=replace(seen.contract, calibration=calibration_of(seen.contract)) if seen.contract else None,
     )
 
 

@@ -247,7 +247,7 @@ class StatusResponse(BaseModel):
 
     version: str
     state: Literal["starting", "ready", "failed", "damaged", "away"]
-    detail: str | None = Field(None, description="why it is not ready")
+    detail: str | None = Field(None, description="why it is not ready; what else is told is then as of the last look")
     index: str
     generation: int
     last_commit: datetime | None = Field(None, description="when the index was changed last; null if that is not known")

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from indexer import deadline
 from service.problems import problem
 
 FILES = "/v1/documents"  # where multipart/form-data may be sent
@@ -38,6 +39,18 @@ class Rate:
         if len(self._buckets) > _REMEMBERED:
             self._buckets.popitem(last=False)
         return wait
+
+
+class Timed:
+    """Sets when each request must have been answered: from its arrival on, whatever it waits for before it is worked on."""
+
+    def __init__(self, app: ASGIApp, seconds: float) -> None:
+        self._app, self._seconds = app, seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        with deadline.ending(time.monotonic() + self._seconds if scope["type"] == "http" else None):
+            await self._app(scope, receive, send)
 
 
 class Bounded:

@@ -245,6 +245,13 @@ def main(model: str, level: logs.Level, messages: str = "") -> None:
     try:
         where: Where = pickle.load(sys.stdin.buffer)  # noqa: S301  # from the process that started this one
         log.debug("process %d searches %s", os.getpid(), where)
-        _serve(open_engine(where, model), sys.stdin.buffer, answers)
+        try:
+            collection = open_engine(where, model)
+        except PassagesError as error:  # such as a server that is away: who asks is told
+            pickle.load(sys.stdin.buffer)  # noqa: S301  # as above
+            pickle.dump(error, answers)
+            answers.flush()
+            return
+        _serve(collection, sys.stdin.buffer, answers)
     except BrokenPipeError:  # nobody waits for the answer
         os._exit(0)

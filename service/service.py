@@ -10,18 +10,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import indexer
-from indexer import synced
-from indexer.engines.address import Where
+from indexer import deadline, synced
+from indexer.engines.address import Address, Where
 from indexer.engines.contract import Engine
 from indexer.engines.opening import open_engine
 from indexer.errors import AwayError, PassagesError
 from indexer.extraction import DEFAULT_LIMITS as DEFAULT_EXTRACTION
 from indexer.extraction import Limits as Extraction
 from indexer.lock import LockedError
+from indexer.models import ModelContract
 from indexer.reading import Encoding
+from indexer.records import Counts
 from indexer.runtimes import Kind
 from indexer.schema import DamagedError, MissingError
 from indexer.search import Query, all_encoded, encoded
@@ -32,7 +34,7 @@ from service.metrics import Metrics
 from service.problems import NotReadyError, StartError
 from service.recall import LiveRecall
 from service.rendering import Rendered
-from service.searchers import SearcherError, Searchers
+from service.searchers import Searchers
 from service.upkeep import Scrub, Upkeep
 from service.uploads import sweep
 
@@ -40,6 +42,17 @@ log = logging.getLogger(__name__)
 _LOOK_S = 1.0
 MAX_WRITERS = 4  # requests that write or wait for their turn
 SEEDS = Path(indexer.__file__).resolve().parent.parent / "seeds"
+
+
+class Seen(NamedTuple):
+    """What is served, as of one look."""
+
+    counts: Counts
+    generation: int
+    exact: bool
+    contract: ModelContract | None
+    notes: tuple[str, ...]
+    last_commit: datetime | None
 
 
 class Service:
@@ -71,6 +84,8 @@ class Service:
         self.failure: str | None = None
         self.waiting: str | None = None
         self._collection: Engine | None = None
+        self._holding = threading.Lock()
+        self._seen = Seen(Counts(0, 0, 0, 0), 0, True, None, (), None)
         self._told: str | None = None
 
     def tell(self, fault: str) -> None:
@@ -84,11 +99,12 @@ class Service:
         """The open collection. Raises :class:`NotReadyError`, and :class:`indexer.schema.DamagedError` while it is damaged."""
         if self.failure is not None:
             raise StartError(self.failure)
-        if self._collection is None or not self.ready.is_set():
+        collection = self._collection
+        if collection is None or not self.ready.is_set():
             why = self.waiting or "the model is being loaded; try again in a few seconds"
             raise NotReadyError(f"the service is starting: {why}")
-        self._collection.catalog.look()
-        return self._collection
+        collection.catalog.look()
+        return collection
 
     @property
     def searchers(self) -> Searchers:
@@ -107,25 +123,39 @@ class Service:
     @property
     def damage(self) -> str | None:
         """What is wrong with the catalog that is served, and how to restore it; None if nothing is known to be."""
-        if self._collection is not None:
+        if (collection := self._collection) is not None:
             try:
-                self._collection.catalog.look()
+                collection.catalog.look()
             except DamagedError as error:
                 return str(error)
         return None
 
-    def last_commit(self) -> datetime | None:
-        """When the index was changed last, by whomever; None if that is not known."""
-        return None if self._collection is None else self._collection.last_commit()
+    def look(self) -> Seen:
+        """What is served now. Raises what reading it raises."""
+        collection = self.collection
+        with collection.view() as view:
+            counts, contract = collection.counts(view.snapshot), view.snapshot.contract
+            generation, exact = view.snapshot.generation, view.exact
+        self._seen = Seen(counts, generation, exact, contract, collection.notes, collection.last_commit())
+        return self._seen
+
+    @property
+    def seen(self) -> Seen:
+        """What was served when somebody last looked."""
+        return self._seen
 
     @contextmanager
     def writing(self) -> Iterator[Engine]:
-        """The collection, for a write. Raises :class:`LockedError` at once if many wait already: they hold the threads
-        that answer questions."""
+        """The collection, for a write, which takes the time that it takes once the collection could be read. Raises
+        :class:`LockedError` at once if many wait already: they hold the threads that answer questions."""
         if not self._writers.acquire(blocking=False):
             raise LockedError("other requests are waiting to write this index: try again in a moment")
         try:
-            yield self.collection
+            collection = self.collection
+            with collection.catalog.read():
+                pass
+            with deadline.ending(None):
+                yield collection
         finally:
             self._writers.release()
 
@@ -170,9 +200,10 @@ class Service:
         watch("recall_at_10_high", "The high end of its 95 % interval.", lambda: self._recall("high"))
 
     def _commit(self) -> Commit | None:
-        if self._collection is None:
+        if (collection := self._collection) is None:
             return None
-        with self._collection.catalog.read() as snapshot:
+        # Whoever listened first began to look, and is long answered.
+        with deadline.ending(None), collection.catalog.read() as snapshot:
             return Commit(snapshot.generation, *snapshot.sizes())
 
     def _renew(self) -> None:
@@ -184,13 +215,12 @@ class Service:
     def _start(self) -> None:
         try:
             self._get_ready()
-        except PassagesError as error:
-            self._failed(str(error))
-            if not self._closed.is_set():  # ended while it started
-                log.error("not ready: %s", error)
-        except Exception:
-            self._failed("the service could not start; its log says why")
-            log.exception("not ready")
+        except Exception as error:
+            if self._closed.is_set():  # ended while it started
+                return
+            is_known = isinstance(error, PassagesError)
+            self.failure = str(error) if is_known else "the service could not start; its log says why"
+            log.error("not ready: %s", self.failure, exc_info=None if is_known else error)
 
     def _get_ready(self) -> None:
         """A server that is away is waited for, at whatever step it is met, and so is a collection that is not there: who
@@ -198,13 +228,14 @@ class Service:
         while True:
             try:
                 collection = self._opened()
-            except (AwayError, MissingError, SearcherError) as error:
-                if isinstance(self.index, Path) or self._closed.wait(_LOOK_S):
+            except Exception as error:
+                self._let_go()
+                waits = isinstance(error, AwayError | MissingError) and isinstance(self.index, Address)
+                if not waits or self._closed.wait(_LOOK_S):
                     raise
                 self.waiting = str(error)
                 if isinstance(error, MissingError):  # an outage is logged where it is met
                     self.tell(self.waiting)
-                self._let_go()
             else:
                 self.waiting = None
                 break
@@ -216,30 +247,30 @@ class Service:
     def _opened(self) -> Engine:
         """The collection, ready to be asked."""
         is_folder = isinstance(self.index, Path)
-        collection = self._collection = open_engine(
+        collection = open_engine(
             self.index, self._model, create=is_folder, runtime=self._runtime, fold_later=self.upkeep.is_due,
-            patience_s=self._patience_s,
+            patience_s=self._patience_s, hurries=True,
         )  # fmt: skip
-        self._searchers = Searchers(collection, self._processes)
-        self._searchers.start()
+        searchers = Searchers(collection, self._processes)
+        with self._holding:
+            self._collection, self._searchers = collection, searchers
+        if self._closed.is_set():  # before who ends it could let go of them
+            raise NotReadyError("the service is ending")
+        searchers.start()
         sweep(collection.upload_folder())
         if is_folder:
             _seed(collection, self.events.progress)
         collection.encoder.warm()
-        self._searchers.wait()
+        searchers.wait()
         query = Query("is everything loaded?", limit=1)  # so that no user's question pays for it
         encoding = encoded(collection, query)
-        self._searchers.ask_all([query] * max(1, self._processes), [encoding] * max(1, self._processes))
+        searchers.ask_all([query] * max(1, self._processes), [encoding] * max(1, self._processes))
         return collection
 
-    def _failed(self, why: str) -> None:
-        self.failure = why
-        if self._searchers is not None:
-            self._searchers.stop()
-
     def _let_go(self) -> None:
-        searchers, self._searchers = self._searchers, None
-        collection, self._collection = self._collection, None
+        with self._holding:
+            searchers, self._searchers = self._searchers, None
+            collection, self._collection = self._collection, None
         if searchers is not None:
             searchers.stop()
         if collection is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ def test_what_one_service_stores_another_finds_and_both_outlive_the_server(tmp_p
             assert "kept in an index folder" not in _log(first)  # who asked for it was told
             _killed(server, first)
             _stopped(server, second)
+            _asked_by_many(server, first)
             _killed_while_writing(server, first, second)
 
 
@@ -142,6 +144,28 @@ def _stopped(server: MilvusServer, one: Server) -> None:
         _unavailable(one)
     finally:
         server.go_on()
+    _recovered(one)
+
+
+def _asked_by_many(server: MilvusServer, one: Server) -> None:
+    """More at once than the service has threads, of a server that takes connections: none waits for another's wait."""
+    asked = [("POST", "/v1/search", {"question": "What does the otter eat?"})] * 40
+    asked += [("GET", path, None) for path in ("/v1/passages/x", "/v1/documents/otter", "/v1/documents", "/v1/facets")] * 20
+    asked += [("PUT", "/v1/documents/otter", {"text": "The otter sleeps."})] * 4
+
+    def ask(method: str, path: str, body: Any) -> tuple[int, float]:
+        began = time.monotonic()
+        with one.api() as api:
+            return api.call(method, path, body).status, time.monotonic() - began
+
+    server.stop()
+    try:
+        with ThreadPoolExecutor(len(asked)) as many:
+            answers = list(many.map(ask, *zip(*asked, strict=True)))
+    finally:
+        server.go_on()
+    assert {status for status, _ in answers} == {503}
+    assert max(took for _, took in answers) < 2 * DEADLINE_S, sorted(took for _, took in answers)[-5:]
     _recovered(one)
 
 

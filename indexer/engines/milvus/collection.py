@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from indexer import deadline
 from indexer.documents import Document
 from indexer.encoder import Encoder
-from indexer.engines.address import Address
+from indexer.engines.address import Address, Consistency
 from indexer.engines.contract import Engine
 from indexer.engines.milvus.connection import Connection, Tables
 from indexer.engines.milvus.encoding import described_of, described_text, tags, token_fields
@@ -45,21 +46,23 @@ class MilvusCollection(Engine):
         runtime: Kind = "auto",
         fold_later: Callable[[], None] | None = None,
         patience_s: float = PATIENCE_S,
+        hurries: bool = False,
     ) -> None:
-        """Open what is at ``address``, or make it if ``create``. A request waits ``patience_s`` for the server, unless it has a
-        time of its own. Raises :class:`MissingError`, and what :meth:`Connection.call` raises."""
+        """Open what is at ``address``, or make it if ``create``. A call waits ``patience_s`` for the server, unless it has a
+        time of its own (:mod:`indexer.deadline`); ``hurries``: see :class:`Connection`. Raises :class:`MissingError`, and what
+        :meth:`Connection.call` raises."""
         super().__init__(model, encoder, runtime, fold_later)
         self.address = address
-        self._connection = Connection(address, patience_s)
+        self._connection = Connection(address, patience_s, hurries)
         self._lock = _Lock()
         self._mirrors = Mirrors()
         self._frequencies = Frequencies()
         try:
-            weighs = self._open(create)
+            has_words = self._open(create) and self._connection.server.words
         except BaseException:
             self._connection.close()
             raise
-        if not (weighs and self._connection.server.words):
+        if not has_words:
             self.readings = _WITHOUT_WORDS
 
     @property
@@ -96,7 +99,8 @@ class MilvusCollection(Engine):
     @contextmanager
     def read(self) -> Iterator[MilvusReader]:
         """See :class:`indexer.engines.contract.Store`. Who writes reads what is there now."""
-        yield self._reader(Tables(self._connection, consistency="Strong" if self._lock.is_mine else None))
+        consistency: Consistency | None = "Strong" if self._lock.is_mine else None
+        yield self._reader(Tables(self._connection, deadline.until(), consistency))
 
     @contextmanager
     def write(self) -> Iterator[MilvusWriter]:
@@ -109,7 +113,7 @@ class MilvusCollection(Engine):
     @contextmanager
     def view(self, timeout_s: float | None = None) -> Iterator[MilvusView]:
         """See :class:`indexer.engines.contract.Engine`."""
-        until = None if timeout_s is None else time.monotonic() + timeout_s
+        until = deadline.until() if timeout_s is None else time.monotonic() + timeout_s
         yield MilvusView(self._reader(Tables(self._connection, until)), self._frequencies, self.readings == READINGS)
 
     def look(self) -> None:

@@ -11,6 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -31,17 +32,24 @@ _MESSAGE_CHARS = 8_000_000
 _PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
 _CONNECT_S = 5.0  # then it is tried again, and who waits hears of it
 _TOLD_S = 2.0  # an outage that is shorter is of no interest
-# What it says of a request that will never succeed: a wrong name, a wrong value, no right to it.
-_FINAL_CODES = {6, 100, 1100, 1101, 1200, 1400, 1401}
-_NOT_CONNECTED = 2  # also where it refuses a user or a certificate: its client does not tell these apart
+_HURRY_S = 1.0  # for one who does not wait, when the server is known to be away
+# The tables of a collection, by what stands behind its name: passages, documents, their texts, and the rest.
+TABLES = ("", "documents", "texts", "meta")
+# What it says of a request that will never succeed: a wrong name, a wrong value.
+_FINAL_CODES = {6, 100, 1100, 1101, 1200}
+_REFUSED_CODES = {1400, 1401}
+_UNEXPECTED = 1  # also what the client itself says
+_NOT_CONNECTED = 2  # also where it refuses a user or a certificate: its client does not always tell these apart
 _OR_NOT_TO_US = "; if it runs, look at PASSAGES_MILVUS_TOKEN and PASSAGES_MILVUS_AUTHORITY: it may not let us in"
 _NOT_LOADED = 101  # as after a restart of the small server
 # A server takes pings more often than each five minutes for an attack, and ends the connection; calls have ends of their own.
 _PING_MS = 300_000
 # By itself it waits longer after each connection that failed, up to two minutes: a server that is back would wait so long.
 _CONNECTING = {"grpc.initial_reconnect_backoff_ms": 100, "grpc.max_reconnect_backoff_ms": 1000}
-_REFUSED = re.compile(r"unauthenticated|auth check failure|permission deny|privilege|invalid api key|password", re.IGNORECASE)
-_CERTIFICATE = re.compile(r"certificate|ssl|handshake", re.IGNORECASE)
+_REFUSED = re.compile(
+    r"auth check failure|permission deny|privilege not |invalid api key|code = unauthenticated", re.IGNORECASE
+)
+_CERTIFICATE = re.compile(r"certificate_verify_failed|handshake failed|handshaking", re.IGNORECASE)
 
 
 class ServerError(PassagesError):
@@ -57,10 +65,12 @@ class Server(NamedTuple):
 
 
 class Connection:
-    """One client, made on first use. Safe to share between threads."""
+    """One client, made on first use. Safe to share between threads. ``hurries``: while the server is known to be away, a call
+    looks once whether it is back, and does not wait for it: else all who answer requests would soon wait."""
 
-    def __init__(self, address: Address, patience_s: float) -> None:
-        self.address, self.patience_s = address, patience_s
+    def __init__(self, address: Address, patience_s: float, hurries: bool = False) -> None:
+        self.address, self.patience_s, self.hurries = address, patience_s, hurries
+        self._closed = False
         self._client: MilvusClient | None = None
         self._making = threading.Lock()
         self._server: Server | None = None
@@ -70,6 +80,8 @@ class Connection:
         """``work`` with the client and the seconds that it may take, again and again until it succeeds or ``until`` (on the
         clock of :func:`time.monotonic`). Raises :class:`AwayError`, :class:`ServerError`."""
         end = time.monotonic() + self.patience_s if until is None else until
+        if self._outage.is_told and (self.hurries or until is not None):
+            end = min(end, time.monotonic() + _HURRY_S)
         pause = _PAUSE_S
         while True:
             try:
@@ -78,14 +90,12 @@ class Connection:
             except PassagesError:
                 raise
             except Exception as error:
-                self._explain(error)
+                passing = self._passing(error)
                 if getattr(error, "code", None) == _NOT_LOADED:
                     self._load(end)
-                more = _OR_NOT_TO_US if getattr(error, "code", None) == _NOT_CONNECTED else ""
-                self._outage.met(more)
+                self._outage.met(passing)
                 if time.monotonic() + pause >= end:
-                    what = "does not answer: look whether it runs, and ask again in a moment"
-                    raise AwayError(f"the Milvus server at {self.address} {what}{more}") from error
+                    raise AwayError(f"the Milvus server at {self.address} {passing}") from error
             else:
                 self._outage.is_over()
                 return made
@@ -102,7 +112,7 @@ class Connection:
     def close(self) -> None:
         """Let go of it."""
         with self._making:
-            client, self._client = self._client, None
+            client, self._client, self._closed = self._client, None, True
         if client is not None:
             client.close()
 
@@ -110,6 +120,8 @@ class Connection:
         if not self._making.acquire(timeout=left):  # who is making it may have longer
             raise TimeoutError
         try:
+            if self._closed:
+                raise AwayError(f"the connection to {self.address} was closed: ask again")
             if self._client is None:
                 self._client = _client(self.address, min(left, _CONNECT_S))
             return self._client
@@ -117,25 +129,25 @@ class Connection:
             self._making.release()
 
     def _load(self, end: float) -> None:
-        """Ask for the tables to be loaded; what is loaded already stays so."""
+        """Ask for the collection's tables to be loaded; what is loaded already stays so."""
         from grpc import RpcError
         from pymilvus.exceptions import MilvusException
 
         client = self._made(_PAUSE_S)
-        try:
-            for name in client.list_collections(timeout=max(0.05, end - time.monotonic())):
-                if name == self.address.collection or name.startswith(f"{self.address.collection}_"):
-                    client.load_collection(name, timeout=max(0.05, end - time.monotonic()))
-        except (MilvusException, RpcError):
-            return  # who has called tells
+        for table in TABLES:
+            with suppress(MilvusException, RpcError):  # one that is not there; who has called tells the rest
+                client.load_collection(table_name(self.address, table), timeout=max(0.05, end - time.monotonic()))
 
-    def _explain(self, error: Exception) -> None:
-        """Raises :class:`ServerError` for what will not pass; other errors of the client pass, and what is none is raised."""
-        from grpc import RpcError
+    def _passing(self, error: Exception) -> str:
+        """What to say of an error that passes by itself. Raises :class:`ServerError` for what will not, and what is no error of
+        the client as it is."""
+        from grpc import RpcError, StatusCode
         from pymilvus.exceptions import MilvusException, ParamError
 
-        said, code = str(error), getattr(error, "code", None)
-        if _REFUSED.search(said):
+        said, code, status = self._anonymous(str(error)), getattr(error, "code", None), _status_of(error)
+        if code == _NOT_LOADED:
+            return "is loading the collection: ask again in a moment"
+        if status == StatusCode.UNAUTHENTICATED or code in _REFUSED_CODES or _REFUSED.search(said):
             raise ServerError(
                 f"the Milvus server at {self.address} refuses this user: set PASSAGES_MILVUS_TOKEN to user:password"
             ) from error
@@ -147,6 +159,17 @@ class Connection:
             raise ServerError(f"the Milvus server at {self.address} refuses the request: {_line(said)}") from error
         if not isinstance(error, MilvusException | RpcError | OSError):
             raise error
+        if isinstance(code, int) and code not in (_UNEXPECTED, _NOT_CONNECTED):
+            return f"cannot do it now ({_line(said)}): ask again in a moment"
+        return "does not answer: look whether it runs, and ask again in a moment" + (
+            _OR_NOT_TO_US if code == _NOT_CONNECTED else ""
+        )
+
+    def _anonymous(self, said: str) -> str:
+        """Without the names that people have given, which may hold any word."""
+        for name in (self.address.collection, self.address.host):
+            said = said.replace(name, "_")
+        return said
 
 
 class _Outage:
@@ -159,15 +182,20 @@ class _Outage:
         self._since: float | None = None
         self._is_told = False
 
-    def met(self, more: str) -> None:
-        """A call has failed; ``more`` is what may be looked at besides."""
+    @property
+    def is_told(self) -> bool:
+        """Whether it does not answer, for some time already."""
+        return self._is_told
+
+    def met(self, what: str) -> None:
+        """A call has failed, since the server ``what``."""
         now = time.monotonic()
         with self._lock:
             self._since = now if self._since is None else self._since
             if self._is_told or now - self._since < _TOLD_S:
                 return
             self._is_told = True
-        log.warning("the Milvus server at %s does not answer; it is asked again and again%s", self._address, more)
+        log.warning("the Milvus server at %s %s", self._address, what)
 
     def is_over(self) -> None:
         """A call has succeeded."""
@@ -197,7 +225,7 @@ class Tables:
 
     def name(self, table: str) -> str:
         """What a table is called on the server; "" is that of the passages."""
-        return f"{self.connection.address.collection}{'_' if table else ''}{table}"
+        return table_name(self.connection.address, table)
 
     def get(self, table: str, keys: Sequence[str], fields: Sequence[str]) -> list[Row]:
         """Rows by their primary keys; in no order, and what is not there is left out."""
@@ -294,6 +322,11 @@ class Tables:
         return self.connection.call(work, self._until)
 
 
+def table_name(address: Address, table: str) -> str:
+    """What one of ``TABLES`` is called on the server."""
+    return f"{address.collection}{'_' if table else ''}{table}"
+
+
 def one_of(field: str, values: Sequence[str | int]) -> str:
     """The condition that a field is one of the values, none of which holds a quote."""
     listed = ", ".join(f'"{value}"' if isinstance(value, str) else str(value) for value in values)
@@ -315,6 +348,19 @@ def _client(address: Address, left: float) -> MilvusClient:
     if address.authority:
         more |= {"server_pem_path": str(_readable(address.authority)), "secure": True}
     return MilvusClient(uri=address.server, timeout=left, **more)
+
+
+def _status_of(error: BaseException | None) -> Any:
+    """What gRPC said, if that is the cause; else None."""
+    from grpc import RpcError
+
+    met: list[BaseException] = []
+    while error is not None and error not in met:  # its client raises errors from themselves
+        if isinstance(error, RpcError):
+            return error.code() if hasattr(error, "code") else None
+        met.append(error)
+        error = error.__cause__
+    return None
 
 
 def _readable(authority: Path) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from indexer.engines.milvus.connection import Connection, Server, Tables
+from indexer.engines.milvus.connection import TABLES, Connection, Server, Tables
 from indexer.engines.milvus.encoding import MAX_BYTES, MAX_TAGS, token_fields
 from indexer.models import ModelContract
 from indexer.words import K1, B
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pymilvus import CollectionSchema, MilvusClient
     from pymilvus.milvus_client.index import IndexParams
 
-DOCUMENTS, TEXTS, META, PASSAGES = "documents", "texts", "meta", ""
+PASSAGES, DOCUMENTS, TEXTS, META = TABLES
 WEIGHED = "weighed"  # the field of passages that a server which ranks by words makes of them
 NAMED = (META, DOCUMENTS, TEXTS)
 # FAISS' measure of a graph that finds nearly all (docs/design.md has the figures of the search that a folder does instead).
