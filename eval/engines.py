@@ -94,7 +94,7 @@ def run(folder: Path, to: str, index_folder: Path | None, model: str, named: Seq
     ):
         _fill(local, judged, named, paragraphs, told)
         began = time.monotonic()
-        copy(local, there, lambda done, of: told("copying", done, of))
+        copy(local, there, told)
         copy_s = time.monotonic() - began
         sides = [_ask(one, judged.answerable, credit_of(judged), judged) for one in (local, there)]
         with local.view() as view:

@@ -45,7 +45,7 @@ def copy(
         try:
             done = copied(there, here, _told(quiet=as_json))
         except KeyboardInterrupt:
-            typer.echo("interrupted: what is copied stays, and the same command goes on", err=True)
+            typer.echo("interrupted: what is copied stays; the same command goes on with the rest, and compares", err=True)
             raise typer.Exit(interruption.status()) from None
     record = {"from": str(first), "to": str(second), **done._asdict(), "seconds": round(time.monotonic() - began, 2)}
     documents, passages = counted(done.written, "document"), counted(done.passages, "passage")
@@ -53,14 +53,13 @@ def copy(
     print_record(record, as_json, words)
 
 
-def _told(quiet: bool) -> Callable[[int, int], None]:
-    """Tells a line for each tenth of the documents."""
-    tenths = 0
+def _told(quiet: bool) -> Callable[[str, int, int], None]:
+    """Tells a line for each tenth of the documents, of copying and then of comparing."""
+    last: dict[str, int] = {}
 
-    def told(done: int, of: int) -> None:
-        nonlocal tenths
-        if not quiet and 10 * done // of > tenths:
-            tenths = 10 * done // of
-            typer.echo(f"{done:,} of {of:,} documents", err=True)
+    def told(what: str, done: int, of: int) -> None:
+        if not quiet and (tenths := 10 * done // max(1, of)) > last.get(what, -1):
+            last[what] = tenths
+            typer.echo(f"{what}: {done:,} of {of:,} documents", err=True)
 
     return told

@@ -63,6 +63,7 @@ def test_an_address_names_a_server_and_a_collection(text: str, wanted: str) -> N
         ("https://db.example.net/papers", "neither a folder nor an address"),
         ("milvus://db.example.net", "names no collection"),
         ("milvus://db.example.net/a-b", "names no collection"),
+        ("milvus://db.example.net/papers_meta", "does not end with _documents or _texts or _meta"),
         ("milvus://db.example.net:x/papers", "is no address"),
         ("milvus://root:secret@db.example.net/papers", "PASSAGES_MILVUS_TOKEN"),
         ("milvus://root:secret@db.example.net:x/papers", "PASSAGES_MILVUS_TOKEN"),
@@ -101,6 +102,29 @@ def test_a_server_that_is_not_there_is_told_of_in_time(engine: MilvusCollection,
     with pytest.raises(AwayError, match="does not answer"):
         open_engine(Address("127.0.0.1", free_port(), "papers"), encoder=encoder, patience_s=1)
     assert time.monotonic() - began < 5
+
+
+def test_the_words_of_names_are_not_taken_for_what_a_server_says(tmp_path: Path, encoder: Encoder) -> None:
+    address = Address("password-ssl-handshake.invalid", 1, "permission_denied", authority=tmp_path / "authority.pem")
+    (tmp_path / "authority.pem").write_text("")
+    with pytest.raises(AwayError, match="does not answer"):
+        open_engine(address, encoder=encoder, patience_s=1)
+
+
+def test_a_collection_that_was_released_is_loaded_again_and_no_other_one_is(server: MilvusServer, encoder: Encoder) -> None:
+    with (
+        closing(emptied(server, "password_policies", encoder)) as engine,
+        closing(emptied(server, "password_policies_2", encoder)) as other,
+    ):
+        for one in (engine, other):
+            put(one, Document("otter", "", "The otter lives in rivers."))
+            for table in ("", "documents", "texts", "meta"):
+                name = Tables(one._connection).name(table)
+                one._connection.call(lambda client, left, name=name: client.release_collection(name, timeout=left))  # type: ignore[misc]
+        assert len(search(engine, Query("Where does the otter live?")).results) == 1
+        name = Tables(other._connection).name("")
+        state = other._connection.call(lambda client, left: client.get_load_state(name, timeout=left))
+        assert "NotLoad" in str(state["state"])
 
 
 def test_a_collection_that_is_not_there_is_told_of(server: MilvusServer, encoder: Encoder) -> None:
@@ -312,12 +336,15 @@ def test_a_collection_goes_there_and_back_as_it_was(
             put(local, one)
         monkeypatch.setattr("indexer.engines.copying._TOGETHER", 4)
 
-        def stop(done: int, of: int) -> None:
+        def stop(*_: object) -> None:
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
             copy(local, engine, stop)
-        there = copy(local, engine)
+        told: list[tuple[str, int, int]] = []
+        there = copy(local, engine, lambda *step: told.append(step))
+        assert [one for one in told if one[0] == "copying"][-1] == ("copying", 12, 12)
+        assert told[-1] == ("comparing", 24, 24)
         assert 0 < there.written < 12
         assert there.written + there.there == 12
         encodes = monkeypatch.setattr(encoder, "passages", None)  # nothing is encoded again

@@ -149,7 +149,7 @@ def _stopped(server: MilvusServer, one: Server) -> None:
 
 def _asked_by_many(server: MilvusServer, one: Server) -> None:
     """More at once than the service has threads, of a server that takes connections: none waits for another's wait."""
-    asked = [("POST", "/v1/search", {"question": "What does the otter eat?"})] * 40
+    asked: list[tuple[str, str, Any]] = [("POST", "/v1/search", {"question": "What does the otter eat?"})] * 40
     asked += [("GET", path, None) for path in ("/v1/passages/x", "/v1/documents/otter", "/v1/documents", "/v1/facets")] * 20
     asked += [("PUT", "/v1/documents/otter", {"text": "The otter sleeps."})] * 4
 

@@ -16,6 +16,7 @@ from indexer.engines.contract import Engine, Reader, Writer
 from indexer.errors import PassagesError
 from indexer.records import EncodedPassage, Source
 
+Told = Callable[[str, int, int], None]
 _TOGETHER = 512  # passages of one commit
 
 
@@ -38,16 +39,16 @@ class _One(NamedTuple):
     passages: list[EncodedPassage]
 
 
-def copy(source: Engine, target: Engine, told: Callable[[int, int], None] = lambda *_: None) -> Copied:
-    """Copy all of ``source`` to ``target``, which may hold a part of it; ``told`` hears of documents, and of how many. The
-    source must not be written meanwhile. Raises :class:`CopyError`."""
+def copy(source: Engine, target: Engine, told: Told = lambda *_: None) -> Copied:
+    """Copy all of ``source`` to ``target``, which may hold a part of it; ``told`` hears what is done ("copying",
+    "comparing"), of how many documents, and of how many there are. The source must not be written meanwhile. Raises :class:`CopyError`."""
     with target.lock.held(10):
         written = _copy(source, target, told)
         target.fold(at_once=True)
-    return _compared(source, target, written)
+    return _compared(source, target, written, told)
 
 
-def _copy(source: Engine, target: Engine, told: Callable[[int, int], None]) -> int:
+def _copy(source: Engine, target: Engine, told: Told) -> int:
     with source.catalog.read() as there:
         contract, ids = there.contract, there.document_ids()
     _check(source, target, ids)
@@ -56,14 +57,13 @@ def _copy(source: Engine, target: Engine, told: Callable[[int, int], None]) -> i
     with target.catalog.write() as writer:
         if writer.contract != contract:
             writer.set_contract(contract)
-    written = done = 0
-    for some in _groups(source, target, ids):
+    written = 0
+    for some, done in _groups(source, target, ids):
         with target.catalog.write() as writer:
             for one in some:
                 writer.put_document(one.document, _file(writer, one.source), one.passages)
         written += len(some)
-        done += len(some)
-        told(done, len(ids))
+        told("copying", done, len(ids))
     _copy_files(source, target)
     return written
 
@@ -82,19 +82,19 @@ def _check(source: Engine, target: Engine, ids: list[str]) -> None:
             raise CopyError(f"{target.name} was made with another model, {contract.name}: copy to an empty one")
 
 
-def _groups(source: Engine, target: Engine, ids: list[str]) -> Iterator[list[_One]]:
-    """Documents that are not there yet, as many together as a commit takes."""
+def _groups(source: Engine, target: Engine, ids: list[str]) -> Iterator[tuple[list[_One], int]]:
+    """Documents that are not there yet, as many together as a commit takes, and how many of all are there once they are."""
     some: list[_One] = []
-    for document_id in ids:
+    for done, document_id in enumerate(ids, 1):
         with source.catalog.read() as there, target.catalog.read() as here:
             document = there.document(document_id)
             if document is not None and not _same(there, here, document):
                 some.append(_One(document, there.source_of(document_id), there.encoded_of(document_id)))
         if sum(len(one.passages) for one in some) >= _TOGETHER:
-            yield some
+            yield some, done
             some = []
     if some:
-        yield some
+        yield some, len(ids)
 
 
 def _same(there: Reader, here: Reader, document: Document) -> bool:
@@ -116,23 +116,30 @@ def _copy_files(source: Engine, target: Engine) -> None:
             writer.put_source(one.path, one.name, one.stamp, one.hash, one.failures, one.remarks)
 
 
-def _compared(source: Engine, target: Engine, written: int) -> Copied:
+def _compared(source: Engine, target: Engine, written: int, told: Told) -> Copied:
     with source.catalog.read() as there, target.catalog.read() as here:
         counts = [source.counts(there), target.counts(here)]
         if counts[0] != counts[1]:
             raise CopyError(f"{target.name} holds {counts[1]} and {source.name} {counts[0]}: copy again")
-        hashes = [whole_hash(there), whole_hash(here)]
+        of = 2 * counts[0].documents
+        told("comparing", 0, of)
+        hashes = [
+            whole_hash(one, lambda done, before=before: told("comparing", before + done, of))  # type: ignore[misc]
+            for one, before in ((there, 0), (here, of // 2))
+        ]
         if hashes[0] != hashes[1]:
             raise CopyError(f"{target.name} is not the same as {source.name}: copy to an empty one")
         return Copied(written, counts[0].documents - written, counts[0].passages, hashes[0])
 
 
-def whole_hash(snapshot: Reader) -> str:
-    """The sha256, hexadecimal, of what :func:`indexer.contents.content_hash` is of, with vectors and token codes."""
+def whole_hash(snapshot: Reader, told: Callable[[int], None] = lambda _: None) -> str:
+    """The sha256, hexadecimal, of what :func:`indexer.contents.content_hash` is of, with vectors and token codes.
+    ``told`` hears how many documents are done."""
     whole = hashlib.sha256(content_hash(snapshot).encode())
-    for document_id in snapshot.document_ids():
+    for done, document_id in enumerate(snapshot.document_ids(), 1):
         for one in snapshot.encoded_of(document_id):
             codes, places, norms = one.tokens
             for part in (one.vector.astype("<f2"), codes, places.astype("<u2"), norms.astype("<f2")):
                 whole.update(hashlib.sha256(part.tobytes()).digest())
+        told(done)
     return whole.hexdigest()

@@ -28,7 +28,8 @@ from indexer.tokens import TokenCodes
 
 CHUNK_BYTES = 60_000
 MAX_BYTES = 65_535
-MAX_TAGS = 4_000  # values of a document's metadata, lists taken apart; a server takes 4,096
+MAX_TAGS = 4_000  # fields and values of a document's metadata, lists taken apart
+MOST_TAGS = 4_096  # that a server takes: some are of title, date, media type and source
 _WORD = 9  # eight letters and a space
 MAX_TERMS = CHUNK_BYTES // _WORD
 _TO_LETTERS = bytes.maketrans(b"0123456789abcdef", b"abcdefghijklmnop")
@@ -164,14 +165,18 @@ def tags(described: Mapping[str, Any], source: str) -> list[str]:
     columns = {name: described[name] for name in ("title", "date", "media_type")} | {"source": source}
     found = {tag(COLUMN, name, value) for name, value in columns.items() if value is not None}
     found |= {tag(f"{EXISTS} {COLUMN}", name) for name, value in columns.items() if value}
+    own = len(found)
     for name, value in described["metadata"].items():
         if value is not None:
             found.add(tag(EXISTS, name))
         for one in value if isinstance(value, list) else [value]:
             if (kind := kind_of(one)) is not None:
                 found.add(tag(kind, name, one))
-    if len(found) > MAX_TAGS:
-        raise UnreadableError(f"has metadata of {len(found)} values; on a Milvus server it can have {MAX_TAGS}")
+    if (count := len(found) - own) > MAX_TAGS:
+        raise UnreadableError(
+            f"has {count} fields and values of metadata, lists taken apart; on a Milvus server it can have {MAX_TAGS}: leave "
+            "some out"
+        )
     return sorted(found)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from indexer.engines.milvus.connection import TABLES, Connection, Server, Tables
-from indexer.engines.milvus.encoding import MAX_BYTES, MAX_TAGS, token_fields
+from indexer.engines.milvus.encoding import MAX_BYTES, MOST_TAGS, token_fields
 from indexer.models import ModelContract
 from indexer.words import K1, B
 
@@ -65,9 +65,13 @@ def _make(connection: Connection, name: str, made: Callable[[MilvusClient], tupl
 
 
 def _missing(client: MilvusClient, name: str, indexes: IndexParams, left: float) -> IndexParams:
-    """Those of the indexes whose fields have none of any kind: a server loads no table without an index of its vectors."""
+    """Those of the indexes whose fields have none of any kind: a server loads no table without an index of its vectors. A table
+    that an older server made has not all fields."""
+    fields = {one["name"] for one in client.describe_collection(name, timeout=left)["fields"]}
     missing = client.prepare_index_params()
-    missing += [one for one in indexes if not client.list_indexes(name, one.field_name, timeout=left)]
+    missing += [
+        one for one in indexes if one.field_name in fields and not client.list_indexes(name, one.field_name, timeout=left)
+    ]
     return missing
 
 
@@ -124,7 +128,7 @@ def _passages(client: MilvusClient, contract: ModelContract, server: Server) -> 
     for name, length in (("id", 32), ("document", 32), ("input", 64), ("content", 32), ("date", 32), ("head", MAX_BYTES)):
         schema.add_field(name, DataType.VARCHAR, max_length=length)
     schema.add_field("generation", DataType.INT64)
-    schema.add_field("tags", DataType.ARRAY, element_type=DataType.VARCHAR, max_capacity=MAX_TAGS, max_length=24)
+    schema.add_field("tags", DataType.ARRAY, element_type=DataType.VARCHAR, max_capacity=MOST_TAGS, max_length=24)
     for at in range(token_fields(contract)):
         schema.add_field(f"tokens_{at}", DataType.VARCHAR, max_length=MAX_BYTES)
     schema.add_field("vector", DataType.FLOAT_VECTOR, dim=contract.dimension)
