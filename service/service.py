@@ -194,10 +194,19 @@ class Service:
     def _watch(self) -> None:
         watch = self.metrics.watch
         watch("requests_admitted", "Requests that are worked on or wait.", lambda: self.admission.admitted)
-        watch("ready", "1 when questions are answered.", lambda: float(self.ready.is_set()))
+        watch(
+            "ready",
+            "1 once it has started: questions are answered, unless the server of the collection is away.",
+            lambda: float(self.ready.is_set()),
+        )
+        watch("server_away", "1 while the server of the collection does not answer.", self._away)
         watch("recall_at_10", "Of the nearest vectors, repeated exactly; NaN before the first.", lambda: self._recall("at_10"))
         watch("recall_at_10_low", "The low end of its 95 % interval.", lambda: self._recall("low"))
         watch("recall_at_10_high", "The high end of its 95 % interval.", lambda: self._recall("high"))
+
+    def _away(self) -> float:
+        collection = self._collection
+        return float(bool(self.waiting) if collection is None else collection.is_away)
 
     def _commit(self) -> Commit | None:
         if (collection := self._collection) is None:

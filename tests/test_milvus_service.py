@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -129,7 +130,7 @@ def _killed(server: MilvusServer, one: Server) -> None:
     """Between writes: what was acknowledged is there after the restart, and a request ends in time meanwhile."""
     assert one.put("heron", "The heron stands in the water.").status == 200
     server.kill()
-    _unavailable(one)
+    assert _unavailable(one)["documents"] == 1  # as of the last look
     server.start()
     _recovered(one)
     with one.api() as api:
@@ -202,7 +203,8 @@ def _killed_while_writing(server: MilvusServer, first: Server, second: Server) -
             assert reply.body["text"].endswith("It has a second paragraph.")
 
 
-def _unavailable(one: Server) -> None:
+def _unavailable(one: Server) -> dict[str, Any]:
+    """What /v1/status says then."""
     began = time.monotonic()
     reply = one.search("What does the otter eat?")
     assert (reply.status, reply.retry_after) == (503, "2"), reply.body
@@ -210,7 +212,10 @@ def _unavailable(one: Server) -> None:
     with one.api() as api:
         status = api.call("GET", "/v1/status")
     assert (status.status, status.body["state"]) == (200, "away")
+    with urlopen(f"http://127.0.0.1:{one.port}/metrics") as metrics:
+        assert "passages_server_away 1.0" in metrics.read().decode()
     assert "does not answer" in status.body["detail"]
+    return dict(status.body)
 
 
 def _recovered(one: Server) -> None:

@@ -315,6 +315,11 @@ class Engine(ABC):
         """Let go of it."""
 
     @property
+    def is_away(self) -> bool:
+        """Whether what keeps it is known to be away: questions are told so at once."""
+        return False
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What is missing here, and what that means."""
         return ()

@@ -41,7 +41,8 @@ class _One(NamedTuple):
 
 def copy(source: Engine, target: Engine, told: Told = lambda *_: None) -> Copied:
     """Copy all of ``source`` to ``target``, which may hold a part of it; ``told`` hears what is done ("copying",
-    "comparing"), of how many documents, and of how many there are. The source must not be written meanwhile. Raises :class:`CopyError`."""
+    "comparing"), of how many documents, and of how many there are. The source must not be written meanwhile. Raises
+    :class:`CopyError`."""
     with target.lock.held(10):
         written = _copy(source, target, told)
         target.fold(at_once=True)

@@ -81,6 +81,11 @@ class MilvusCollection(Engine):
         return self._lock
 
     @property
+    def is_away(self) -> bool:
+        """Whether the server has not answered for some seconds."""
+        return self._connection.is_away
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the server lacks."""
         if self.readings == READINGS:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import logging
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -103,6 +104,11 @@ class Connection:
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 
     @property
+    def is_away(self) -> bool:
+        """Whether the server has not answered for some seconds."""
+        return self._outage.is_told
+
+    @property
     def server(self) -> Server:
         """What the server is."""
         if self._server is None:
@@ -161,6 +167,8 @@ class Connection:
             raise error
         if isinstance(code, int) and code not in (_UNEXPECTED, _NOT_CONNECTED):
             return f"cannot do it now ({_line(said)}): ask again in a moment"
+        if code == _NOT_CONNECTED and not _is_known(self.address.host):
+            return "cannot be found: there is no address for its name"
         return "does not answer: look whether it runs, and ask again in a moment" + (
             _OR_NOT_TO_US if code == _NOT_CONNECTED else ""
         )
@@ -361,6 +369,14 @@ def _status_of(error: BaseException | None) -> Any:
         met.append(error)
         error = error.__cause__
     return None
+
+
+def _is_known(host: str) -> bool:
+    try:
+        socket.getaddrinfo(host, None)
+    except socket.gaierror:
+        return False
+    return True
 
 
 def _readable(authority: Path) -> Path:
