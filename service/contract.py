@@ -219,7 +219,8 @@ class DocumentResponse(BaseModel):
 
 
 class StoredResponse(BaseModel):
-    """A document was stored: it is found from ``generation`` on."""
+    """A document was stored: it is found from ``generation`` on; over a Milvus server some seconds later, unless it
+    is asked with ``Strong``."""
 
     id: str
     passages: int

@@ -36,7 +36,7 @@ class DocumentsResponse(BaseModel):
 
 
 class StoredDocument(BaseModel):
-    """A document that was sent and is found now."""
+    """A document that was sent and is stored."""
 
     id: str
     passages: int
@@ -54,7 +54,8 @@ class RefusedResponse(BaseModel):
 
 
 class UploadResponse(BaseModel):
-    """What became of what was sent: all of `documents` are found from `generation` on."""
+    """What became of what was sent: all of `documents` are found from `generation` on; over a Milvus server some
+    seconds later, unless it is asked with `Strong`."""
 
     generation: int
     documents: list[StoredDocument]
@@ -87,10 +88,10 @@ def documents_response(generation: int, count: int, listed: list[Listed], limit:
     )
 
 
-def upload_response(generation: int, outcome: Outcome) -> UploadResponse:
+def upload_response(outcome: Outcome) -> UploadResponse:
     """What became of what was sent, as it is sent."""
     return UploadResponse(
-        generation=generation,
+        generation=outcome.generation,
         documents=[StoredDocument(**one._asdict()) for one in outcome.stored],
         failed=[RefusedResponse(**one._asdict()) for one in outcome.refused],
     )

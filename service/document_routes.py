@@ -30,7 +30,7 @@ from service.originals import OriginalResponse, is_shown
 from service.problems import NotFoundError
 from service.routing import DocumentId, Served, no_document
 from service.service import Service
-from service.uploads import Outcome, Sent, Upload, checked_record, store_records
+from service.uploads import Outcome, Sent, Upload, checked_record, store_document, store_records
 
 MAX_PAGE = 100
 MAX_FILES = 1000  # in one request
@@ -127,9 +127,7 @@ async def _store_files(request: Request, service: Service, job: str) -> UploadRe
 
 def _written(service: Service, store: Callable[[Engine], Outcome]) -> UploadResponse:
     with service.writing() as collection:
-        outcome = store(collection)
-        with collection.catalog.read() as snapshot:
-            return upload_response(snapshot.generation, outcome)
+        return upload_response(store(collection))
 
 
 def _add_one(app: FastAPI) -> None:
@@ -144,19 +142,20 @@ def _add_one(app: FastAPI) -> None:
 
     @app.put("/v1/documents/{document_id:any}")
     def put_document(document_id: DocumentId, request: DocumentRequest, service: Served) -> StoredResponse:
-        """Add or replace a document. It is found when the response is there."""
+        """Add or replace a document. It is found when the response is there; over a Milvus server some seconds later,
+        unless it is asked with `Strong`."""
         record = request.model_dump(exclude_unset=True)
         if any(record.pop(name, document_id) != document_id for name in ("_id", "id")):
             raise UnreadableError("the body has another id than the address; leave it out of the body")
         stored = checked_record(record | {"_id": document_id})
         with service.writing() as collection:
-            passages = indexer.put(collection, stored)
-            with collection.catalog.read() as snapshot:
-                return StoredResponse(id=stored.id, passages=passages, generation=snapshot.generation)
+            passages, generation = store_document(collection, stored)
+            return StoredResponse(id=stored.id, passages=passages, generation=generation)
 
     @app.delete("/v1/documents/{document_id:any}", status_code=204, response_class=Response)
     def delete_document(document_id: DocumentId, service: Served) -> None:
-        """Delete a document. One that came from a file comes back when the file changes and is indexed again."""
+        """Delete a document; over a Milvus server it may be found for some seconds, unless that is asked with `Strong`.
+        One that came from a file comes back when the file changes and is indexed again."""
         with service.writing() as collection:
             if not indexer.remove(collection, document_id):
                 raise no_document(document_id)

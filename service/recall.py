@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from indexer.candidates import FIRST_BLOCK
 from indexer.engines.contract import Engine
+from indexer.errors import PassagesError
 from indexer.intervals import wilson
 
 COUNT = 10
@@ -61,7 +62,10 @@ class LiveRecall:
         self._waiting.append(question)
 
     def start(self, collection: Engine) -> None:
-        """Begin to repeat what is offered."""
+        """Begin to repeat what is offered, unless the vectors are a server's: who could compare is not here."""
+        if not collection.has_vectors:
+            self._waiting = deque(maxlen=0)  # what is offered is let go
+            return
         threading.Thread(target=self._run, args=(collection,), name="recall", daemon=True).start()
 
     def stop(self) -> None:
@@ -75,7 +79,9 @@ class LiveRecall:
                 before = time.thread_time()
                 try:
                     self._repeat(collection, self._waiting.pop())
-                except Exception:  # the index may be gone or damaged, which searches tell
+                except PassagesError as error:  # the index may be gone or damaged, which searches tell
+                    log.info("recall is not measured: %s", error)
+                except Exception:  # it is a measurement, nothing depends on it
                     log.exception("recall is not measured")
                 spent += time.thread_time() - before
 

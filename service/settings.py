@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from indexer.engines.address import Address, Consistency, Where, where_of
@@ -20,6 +20,7 @@ from indexer.runtimes import Kind, cores
 
 PREFIX = "PASSAGES_"
 SETTINGS_FILE = Path("passages.toml")
+PLACEHOLDER = "REPLACE"  # for what is secret, in deploy/kubernetes/secret.yaml
 
 
 class SettingsError(PassagesError):
@@ -28,6 +29,15 @@ class SettingsError(PassagesError):
 
 def _named(index: object) -> object:
     return where_of(index) if isinstance(index, str) else index
+
+
+def _replaced(token: SecretStr | None) -> SecretStr | None:
+    if token is not None and token.get_secret_value().rpartition(":")[2] == PLACEHOLDER:
+        raise SettingsError(
+            f"the setting milvus_token ({PREFIX}MILVUS_TOKEN) is the placeholder of deploy/kubernetes/secret.yaml: put the "
+            "password of the services' user there"
+        )
+    return token
 
 
 class Settings(BaseSettings):
@@ -68,7 +78,9 @@ class Settings(BaseSettings):
     file_mb: int = Field(200, ge=1, description="the largest file that is read, in MiB; a larger one is reported")
     url: str | None = Field(None, description="for `passages mcp`: a server to ask, instead of opening an index")
     key: SecretStr | None = Field(None, description="for `passages mcp`: the key that it sends to that server")
-    milvus_token: SecretStr | None = Field(None, description="for a Milvus server that asks for it: user:password, or its key")
+    milvus_token: Annotated[SecretStr | None, AfterValidator(_replaced)] = Field(
+        None, description="for a Milvus server that asks for it: user:password, or its key"
+    )
     milvus_authority: Path | None = Field(
         None, description="the certificate that a Milvus server's is signed with: the connection is encrypted then"
     )

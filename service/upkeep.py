@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 
 from indexer.engines.contract import Engine
-from indexer.errors import PassagesError
+from indexer.errors import AwayError, PassagesError
+from indexer.lock import LockedError
 
 _PATIENCE_S = 60.0  # for another writer
-_DAILY_S = 24 * 3600.0
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +62,9 @@ class Upkeep:
 
 
 class Scrub:
-    """Reads the whole catalog after the start, and then daily, in a thread of its own: what is damaged is refused from then on,
-    before a question meets it."""
+    """Checks what is kept after the start, and then as often as the engine finds it worth it, in a thread of its own. Of a
+    folder it reads the whole catalog: what is damaged is refused from then on, before a question meets it. On a server it
+    clears up what writers left that ended in the middle."""
 
     def __init__(self) -> None:
         self._stopped = threading.Event()
@@ -82,11 +83,13 @@ class Scrub:
                 collection.catalog.check(_Pace(self._stopped))
             except _StoppedError:
                 return
+            except (AwayError, LockedError) as error:  # the next look is another chance
+                log.info("%s was not checked: %s", collection.name, error)
             except PassagesError as error:
                 log.error("%s", error)
             except Exception:  # it is a look, nothing depends on it
-                log.exception("the catalog in %s was not checked", collection.name)
-            self._stopped.wait(_DAILY_S)
+                log.exception("%s was not checked", collection.name)
+            self._stopped.wait(collection.check_every_s)
 
 
 class _StoppedError(Exception):

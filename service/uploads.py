@@ -61,10 +61,11 @@ class Refused(NamedTuple):
 
 @dataclass
 class Outcome:
-    """What became of all that was sent."""
+    """What became of all that was sent; all that was stored is in the commit ``generation``, or was before."""
 
     stored: list[Stored] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    generation: int = 0
     _more: int = field(default=0, init=False)  # that were refused
 
     def refuse(self, name: str, record: str, reason: str) -> None:
@@ -88,6 +89,15 @@ def sweep(where: Path | None) -> None:
         with suppress(OSError):
             if time.time() - folder.stat().st_mtime > _LEFT_S:
                 shutil.rmtree(folder)
+
+
+def store_document(collection: Engine, document: Document) -> tuple[int, int]:
+    """Add or replace a document; how many passages it has, and the commit that it is in. Raises :class:`UnreadableError`,
+    :class:`indexer.lock.LockedError`."""
+    with collection.lock.held(LOCK_S), Ingest(collection) as ingest:
+        passages = ingest.document(document)
+        ingest.flush()
+        return passages, _generation(collection)
 
 
 def store_records(collection: Engine, body: bytes) -> Outcome:
@@ -177,8 +187,8 @@ def _store(
     outcome: Outcome,
     progress: Callable[[float], None],
 ) -> None:
-    """Commit documents; ``progress`` is told which part of what was read so far is encoded. ``outcome`` is told of them at the
-    end: what is raised before is not stored."""
+    """Commit documents, many in several commits; ``progress`` is told which part of what was read so far is encoded.
+    ``outcome`` is told of them at the end: if something raises before, some may be stored, each document whole."""
     stored, characters = [], [0, 0]
 
     def advance(step: Step) -> None:
@@ -196,7 +206,14 @@ def _store(
             except UnreadableError as error:
                 outcome.refuse(name, one.id if one.id != name else "", str(error))
         ingest.flush()
+        outcome.generation = _generation(collection)
     outcome.stored += stored
+
+
+def _generation(collection: Engine) -> int:
+    """The last commit. The caller holds the lock: over a server, who does not may be told of one before its own."""
+    with collection.catalog.read() as snapshot:
+        return snapshot.generation
 
 
 def _put(collection: Engine, document: Document, ingest: Ingest) -> Stored:

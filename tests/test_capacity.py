@@ -50,6 +50,17 @@ def test_the_page_of_kubernetes_says_as_many_documents() -> None:
     )
 
 
+def test_the_page_of_clusters_counts_the_same_bytes_of_a_passage() -> None:
+    told = re.search(
+        r"saves ([\d,]+) of the ([\d,]+) bytes that a passage has in memory .*?, ([\d.]+)%",
+        (DOCS / "cluster.md").read_text(encoding="utf-8"),
+    )
+    assert told
+    saved, resident, share = (float(number.replace(",", "")) for number in told.groups())
+    assert resident == capacity.measured().resident
+    assert share == round(100 * saved / resident, 1)
+
+
 def test_the_page_says_the_worked_example_as_its_table_does() -> None:
     page = capacity.page()
     example = re.search(r"/ 0\.7 = ([\d,]+) GiB; / 112 = (\d+) nodes", page)

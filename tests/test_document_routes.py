@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,16 @@ from fastapi.testclient import TestClient
 
 from indexer.collection import Collection
 from indexer.encoder import Encoder
+from indexer.engines.milvus import collection as milvus_collection
+from indexer.engines.milvus.collection import MilvusCollection
+from indexer.engines.milvus.connection import Tables
+from indexer.engines.milvus.state import State, read_state
 from indexer.sync import Sync
 from service import facet_routes, uploads
 from service.events import Progress
 from service.uploads import MOST_REFUSED
 from tests.files import Print, docx, paragraph, pdf
+from tests.milvus import emptied, milvus
 from tests.test_http import ask, problem, started
 
 FORM = {"content-type": "multipart/form-data; boundary=x"}
@@ -358,3 +365,26 @@ def test_the_session_tells_what_may_be_done(client: TestClient) -> None:
     said = client.get("/v1/session").json()
     assert (said["scope"], said["key"], said["max_body_bytes"]) == ("write", None, 16 << 20)
     assert {".pdf", ".docx", ".jsonl"} <= set(said["formats"])
+
+
+def test_over_a_server_the_generation_is_that_of_one_s_own_commit_however_late_others_see_it(
+    tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with milvus(tmp_path / "milvus") as server:
+        emptied(server, "late", encoder).close()
+        for client in started(replace(server.address("late"), consistency="Bounded")):
+            client.put("/v1/documents/a", json={"text": "An otter sleeps."}).raise_for_status()
+            with closing(MilvusCollection(server.address("late"), "")) as engine:
+                before = read_state(Tables(engine._connection))
+
+            def late(tables: Tables, before: State = before) -> State:
+                """What a server may answer within its bound; the small one is never late."""
+                return before if tables._consistency == "Bounded" else read_state(tables)
+
+            monkeypatch.setattr(milvus_collection, "read_state", late)
+            put = client.put("/v1/documents/b", json={"text": "A heron stands."}).json()
+            records = client.post("/v1/documents", json=[{"id": "c", "text": "A stork flies."}]).json()
+            files = send(client, ("d.txt", b"A vole digs."), ("e.exe", b"MZ")).json()
+            again = send(client, ("d.txt", b"A vole digs.")).json()
+            assert before.generation < put["generation"] < records["generation"] < files["generation"]
+            assert (again["generation"], again["documents"][0]["state"]) == (files["generation"], "unchanged")

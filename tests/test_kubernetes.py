@@ -93,6 +93,8 @@ def test_every_secret_that_is_asked_for_is_there_and_no_placeholder_lets_anybody
 
     with pytest.raises(SettingsError, match="session_secret"):
         load(session_secret=secret["session-secret"])
+    with pytest.raises(SettingsError, match=r"milvus_token.*placeholder"):
+        load(milvus_token=secret["milvus-token"])
     (tmp_path / "keys").write_text(secret["keys"], encoding="utf-8")
     with pytest.raises(KeysError):
         door_of(load(index=str(tmp_path / "index"), api_keys_file=str(tmp_path / "keys"), host="0.0.0.0"))  # noqa: S104
@@ -212,6 +214,15 @@ def test_root_has_no_published_password_and_the_services_are_not_root() -> None:
     assert given["name"] == "common.security.defaultRootPassword".replace(".", "_").upper()
     user, _ = FILES["secret"]["stringData"]["milvus-token"].split(":")
     assert user == users.USER
+
+
+def test_a_replica_is_started_anew_for_what_it_reads_at_its_start() -> None:
+    docs = (DEPLOY.parent / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    assert "secretKeyRef" in ENV["PASSAGES_MILVUS_TOKEN"]["valueFrom"]
+    namespace, name = FILES["kustomization"]["namespace"], FILES["deployment"]["metadata"]["name"]
+    job = FILES["milvus/users"]["metadata"]["name"]
+    made, restarted = f"condition=complete job/{job}", f"kubectl rollout restart -n {namespace} deployment/{name}"
+    assert docs.rindex(made) < docs.index(restarted)
 
 
 def test_the_storage_has_keys_of_its_own_where_the_operator_looks_for_them() -> None:

@@ -1,15 +1,23 @@
+import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from indexer.collection import Collection, View
+from indexer.documents import Document
+from indexer.encoder import Encoder
+from indexer.engines.milvus.collection import MilvusCollection
+from indexer.engines.milvus.view import MilvusView
+from indexer.ingest import put
 from indexer.ties import Names
 from indexer.vectors import ExactIndex, Floats, Keys, Neighbours
 from service import recall
 from service.recall import LiveRecall, Recall
+from tests.milvus import emptied, milvus
 
 
 class Forgetful(ExactIndex):
@@ -108,3 +116,47 @@ def test_an_exact_index_needs_no_measurement(collection: Collection, monkeypatch
     time.sleep(0.1)
     live.stop()
     assert live.measured is None
+
+
+def test_where_the_vectors_are_a_server_s_nothing_is_opened_to_measure(
+    tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recall, "_PAUSE_S", 0.001)
+    opened: list[MilvusCollection] = []
+    view = MilvusCollection.view
+
+    def counted(self: MilvusCollection, timeout_s: float | None = None) -> AbstractContextManager[MilvusView]:
+        opened.append(self)
+        return view(self, timeout_s)
+
+    with milvus(tmp_path / "milvus") as server, closing(emptied(server, "recall", encoder)) as engine:
+        put(engine, Document("d", "", "A text."))
+        live = LiveRecall(lambda: False)
+        live.start(engine)
+        with monkeypatch.context() as patch:
+            patch.setattr(MilvusCollection, "view", counted)
+            live.offer(np.ones(384, np.float32))
+            time.sleep(0.3)
+        live.stop()
+        with engine.view() as seen:
+            assert (seen.vectors is not None) == engine.has_vectors
+    assert (opened, live.measured, len(live._waiting)) == ([], None, 0)
+
+
+def test_an_index_that_is_damaged_is_told_without_a_traceback(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(recall, "_PAUSE_S", 0.001)
+    caplog.set_level(logging.INFO)
+    put(collection, Document("d", "", "A text."))
+    collection.catalog.refuse("the catalog is damaged; restore a backup")
+    live = LiveRecall(lambda: False)
+    live.offer(np.ones(384, np.float32))
+    live.start(collection)
+    until = time.monotonic() + 10
+    while "not measured" not in caplog.text and time.monotonic() < until:
+        time.sleep(0.005)
+    live.stop()
+    (told,) = [record for record in caplog.records if record.name == "service.recall"]
+    assert (told.levelname, told.exc_info) == ("INFO", None)
+    assert "restore a backup" in told.getMessage()

@@ -1,15 +1,26 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from indexer import collection as collections
 from indexer.collection import Collection
 from indexer.documents import Document
+from indexer.encoder import Encoder
+from indexer.engines.milvus.collection import MilvusCollection
+from indexer.engines.milvus.connection import Tables
+from indexer.engines.milvus.generations import STALE_S, new_generation
+from indexer.engines.milvus.state import pending_rows
+from indexer.engines.milvus.tables import PASSAGES
+from indexer.engines.milvus.writer import MilvusWriter
 from indexer.ingest import put, remove
 from service.searchers import SearcherError
-from service.upkeep import Upkeep
+from service.upkeep import Scrub, Upkeep
+from tests.milvus import emptied, milvus
 
 
 def until(holds: Callable[[], bool]) -> bool:
@@ -23,6 +34,11 @@ def until(holds: Callable[[], bool]) -> bool:
 def tail_size(collection: Collection) -> int:
     with collection.view() as view:
         return view.words.tail_size
+
+
+def generation(collection: MilvusCollection) -> int:
+    with collection.catalog.read() as snapshot:
+        return snapshot.generation
 
 
 def test_what_was_written_is_folded_in_another_thread_and_the_writer_does_not_wait(
@@ -100,3 +116,38 @@ def test_processes_that_cannot_be_renewed_do_not_end_the_folding(
     upkeep.is_due()
     assert until(lambda: tail_size(collection) == 0)
     upkeep.stop()
+
+
+def test_a_service_that_only_reads_clears_up_what_a_writer_left_once_it_is_stale(
+    tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert MilvusCollection.check_every_s <= STALE_S
+    monkeypatch.setattr(MilvusCollection, "check_every_s", 0.1)
+    soon_s, scrub = 6.0, Scrub()
+    with milvus(tmp_path / "milvus") as server, closing(emptied(server, "left", encoder)) as writing:
+        put(writing, Document("d", "", "A text."))
+        with monkeypatch.context() as patch:
+            earlier = new_generation() - (round((STALE_S - soon_s) * 1000) << 20)
+            patch.setattr("indexer.engines.milvus.writer.new_generation", lambda: earlier)
+            patch.setattr(MilvusWriter, "_flip", _end)
+            with pytest.raises(_EndedError):
+                put(writing, Document("d", "", "Another text."))
+        with closing(MilvusCollection(server.address("left"), "", encoder=encoder)) as reading:
+            tables = Tables(reading._connection, consistency="Strong")
+            before = generation(reading)
+            scrub.start(reading)
+            try:
+                time.sleep(0.5)  # some looks
+                assert (tables.count(PASSAGES), len(pending_rows(tables))) == (2, 1)  # who wrote it may still be at work
+                assert until(lambda: generation(reading) > before)  # so lists that others keep are read anew
+            finally:
+                scrub.stop()
+            assert (tables.count(PASSAGES), pending_rows(tables)) == (1, [])
+
+
+class _EndedError(Exception):
+    """What a kill would be."""
+
+
+def _end(*_: object) -> NoReturn:
+    raise _EndedError

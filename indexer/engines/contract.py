@@ -251,6 +251,10 @@ class Engine(ABC):
 
     #: Which of :data:`indexer.ranking.READINGS` find and rank here.
     readings: tuple[str, ...] = READINGS
+    #: Whether the vectors are in this process: :attr:`View.vectors`.
+    has_vectors = True
+    #: How often it is worth it to :meth:`Store.check`, in seconds.
+    check_every_s = 24 * 3600.0
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ from indexer.engines.address import Address, Consistency
 from indexer.engines.contract import Engine
 from indexer.engines.milvus.connection import Connection, Tables
 from indexer.engines.milvus.encoding import described_of, described_text, tags, token_fields
-from indexer.engines.milvus.generations import sweep, sweep_unnamed
+from indexer.engines.milvus.generations import STALE_S, sweep, sweep_unnamed
 from indexer.engines.milvus.mirror import Mirror, Mirrors
 from indexer.engines.milvus.reader import MilvusReader
 from indexer.engines.milvus.state import State, Totals, later, pending_rows, read_state, state_row
@@ -35,6 +35,9 @@ _WITHOUT_WORDS = ("vector", "tokens")
 
 class MilvusCollection(Engine):
     """See :class:`indexer.engines.contract.Engine`."""
+
+    has_vectors = False
+    check_every_s = STALE_S  # looking for notes is cheap, and what a writer left is cleared up soon after it may be
 
     def __init__(
         self,
