@@ -65,9 +65,13 @@ def _make(connection: Connection, name: str, made: Callable[[MilvusClient], tupl
 
 
 def _missing(client: MilvusClient, name: str, indexes: IndexParams, left: float) -> IndexParams:
-    """Those of the indexes whose fields have none of any kind: a server loads no table without an index of its vectors."""
+    """Those of the indexes whose fields are there and have none of any kind: a server loads no table without an index of its
+    vectors. A table that an older server made lacks what is weighed by words."""
+    there = {field["name"] for field in client.describe_collection(name, timeout=left)["fields"]}
     missing = client.prepare_index_params()
-    missing += [one for one in indexes if not client.list_indexes(name, one.field_name, timeout=left)]
+    missing += [
+        one for one in indexes if one.field_name in there and not client.list_indexes(name, one.field_name, timeout=left)
+    ]
     return missing
 
 
