@@ -21,6 +21,7 @@ from indexer.engines.milvus import tables, writer
 from indexer.engines.milvus.collection import MilvusCollection
 from indexer.engines.milvus.connection import Connection, Tables, _messages
 from indexer.engines.milvus.encoding import KEPT, head_of, key_of
+from indexer.engines.milvus.mirror import Mirror, Mirrors
 from indexer.engines.milvus.view import Frequencies
 from indexer.errors import AwayError, UnreadableError
 from indexer.filters import FilterError
@@ -399,6 +400,49 @@ def test_a_count_that_was_made_just_after_a_commit_is_made_again(monkeypatch: py
     assert frequencies.of(commit, [""], lambda _: 7) == [7]
 
 
+def test_counts_of_two_commits_are_kept_that_are_asked_of_in_turn() -> None:
+    frequencies, counted = Frequencies(), iter(range(99))
+    asked = [("a", 1), ("a", 2)] * 3
+    assert [frequencies.of(commit, [""], lambda _: next(counted))[0] for commit in asked] == [0, 1] * 3
+    for later in range(3, 9):
+        frequencies.of(("a", later), [""], lambda _: next(counted))
+    assert len(frequencies._known) == 4
+
+
+def test_a_list_of_documents_serves_every_commit_that_was_asked_of_before_it_was_begun() -> None:
+    mirrors, made = Mirrors(), []
+
+    def of(*commit: Any) -> int:
+        def make() -> Mirror:
+            made.append(commit)
+            return Mirror([], {})
+
+        mirrors.of(commit, 20, make)
+        return len(made)
+
+    assert [of("a", 1), of("a", 2), of("a", 1), of("a", 2), of("a", 1)] == [1, 2, 2, 2, 2]
+    assert of("a", 0) == 3  # a writer whose clock is behind: it may be of later
+    assert [of("a", 2), of("a", 0), of("a", 1)] == [3, 3, 3]
+    assert [of("b", 1), of("a", 1), of("b", 1)] == [4, 5, 6]  # a collection that was made anew
+
+
+def test_a_list_of_documents_does_not_serve_a_commit_that_is_asked_of_while_it_is_read() -> None:
+    mirrors, made, goes_on = Mirrors(), [], threading.Event()
+
+    def make() -> Mirror:
+        made.append(goes_on.wait(20))
+        return Mirror([], {})
+
+    with pytest.raises(AwayError):
+        mirrors.of(("a", 1), 0, make)
+    with pytest.raises(AwayError):
+        mirrors.of(("a", 2), 0, make)
+    goes_on.set()
+    mirrors.of(("a", 2), 20, make)
+    mirrors.of(("a", 1), 20, make)
+    assert len(made) == 2
+
+
 def test_the_words_of_a_question_are_counted_at_the_same_time() -> None:
     frequencies, all_of_them = Frequencies(), threading.Barrier(4)
 
@@ -414,8 +458,7 @@ def test_the_words_of_a_question_are_counted_at_the_same_time() -> None:
 def test_a_count_is_kept_without_its_condition_which_may_be_long() -> None:
     frequencies = Frequencies()
     assert frequencies.of(("x", 0), ["y" * 300_000], lambda _: 1) == [1]
-    assert frequencies._known is not None
-    assert all(len(kept) == 32 for kept in frequencies._known[1])
+    assert [len(kept) for counts in frequencies._known.values() for kept in counts] == [32]
 
 
 def test_the_rows_of_an_answer_are_met_once(engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch) -> None:

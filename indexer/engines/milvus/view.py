@@ -26,7 +26,8 @@ _SIGHT = 200
 _CELLS = 512  # of an IVF index, which somebody may have made instead; a server ignores what is of another kind of index
 _FIELDS = (*HEAD, "words", "vector")
 _FEW = 1000  # so few passages that meet a filter are all compared: a graph loses some of what is thinly spread in it
-_MOST_KEPT = 100_000  # conditions whose counts are kept
+_MOST_KEPT = 100_000  # conditions whose counts are kept, of a commit
+_COMMITS = 4  # whose counts are kept: who reads with another consistency than Strong may come with the one before the last
 _AT_ONCE = 8  # counts that one question asks for at the same time
 _SETTLED_MS = 30_000  # after a commit: until then a count may be older than it
 
@@ -37,16 +38,18 @@ class Frequencies:
     """How many passages meet each condition, such as holding a word: counted by the server, once for each commit."""
 
     def __init__(self) -> None:
-        self._known: tuple[tuple[str, int, bool], dict[bytes, int]] | None = None
+        self._known: dict[tuple[str, int, bool], dict[bytes, int]] = {}  # of each commit; the last one asked of at the end
 
     def of(self, commit: tuple[str, int], conditions: Sequence[str], count: Callable[[str], int]) -> list[int]:
         """The counts, which are made, some at a time, if they are not known for this commit; and once more when all of that is
         to be found."""
         settled = time.time() * 1000 - commit[1] > _SETTLED_MS
-        known = self._known
-        if known is None or known[0] != (*commit, settled) or len(known[1]) > _MOST_KEPT:
-            known = self._known = (*commit, settled), {}
-        counts = known[1]  # also if another thread has met another commit meanwhile
+        counts = self._known.pop((*commit, settled), {})
+        if len(counts) > _MOST_KEPT:
+            counts = {}
+        self._known[*commit, settled] = counts
+        for oldest in list(self._known)[:-_COMMITS]:
+            self._known.pop(oldest, None)
         asked = {_digest(one): one for one in conditions}  # some conditions are long
         missing = [one for one in asked if one not in counts]
         counts |= zip(missing, _together(count, [asked[one] for one in missing]), strict=True)
