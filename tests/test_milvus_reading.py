@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,15 @@ from indexer.engines.copying import whole_hash
 from indexer.engines.milvus import tables, writer
 from indexer.engines.milvus.collection import MilvusCollection
 from indexer.engines.milvus.connection import Connection, Tables, _messages
-from indexer.engines.milvus.encoding import head_of
+from indexer.engines.milvus.encoding import KEPT, head_of, key_of
+from indexer.engines.milvus.mirror import Mirror, Mirrors
 from indexer.engines.milvus.view import Frequencies
 from indexer.errors import AwayError, UnreadableError
 from indexer.filters import FilterError
-from indexer.ingest import put
+from indexer.ingest import put, remove
 from indexer.search import search
 from indexer.sync import Sync
+from indexer.terms import DIVIDER
 from service.uploads import store_records
 from tests.milvus import MilvusServer, emptied, milvus
 
@@ -120,6 +122,165 @@ def test_a_list_of_documents_that_takes_long_ends_no_question_late_and_is_there_
         assert snapshot.document_ids() == ["one"]
     assert len(search(engine, query).results) == 1
     assert asked == ["meta", "documents"]
+
+
+@contextmanager
+def after_each(verb: str, happens: Iterable[Callable[[], object]], table: str | None = None) -> Iterator[list[Any]]:
+    """After each call of this verb of :class:`Tables`, of this table, the next of what ``happens``, which calls nothing of that
+    itself; the conditions, keys or counts of all calls."""
+    real, rest, calls = getattr(Tables, verb), iter(happens), []
+    is_busy = False
+
+    def call(self: Tables, *given: Any) -> Any:
+        nonlocal is_busy
+        found = real(self, *given)
+        if not is_busy and (table is None or given[0] == table):
+            calls.append(given)
+            is_busy = True
+            next(rest, lambda: None)()
+            is_busy = False
+        return found
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Tables, verb, call)
+        yield calls
+
+
+@pytest.fixture
+def other(engine: MilvusCollection, encoder: Encoder) -> Iterator[MilvusCollection]:
+    """Another process, as it were, over the collection."""
+    with closing(MilvusCollection(engine.address, "", encoder=encoder, patience_s=20)) as other:
+        yield other
+
+
+def texts_of(engine: MilvusCollection, query: Query) -> list[str]:
+    return [one.passage.text for one in search(engine, query).results]
+
+
+def test_a_document_that_is_replaced_while_it_is_searched_is_found_old_or_new(
+    engine: MilvusCollection, other: MilvusCollection
+) -> None:
+    put(engine, Document("one", "", "An otter sleeps."))
+    put(engine, Document("two", "", "A heron stands."))
+    query = Query("Which animal rests?")  # it shares no word with them, so that only one list of candidates has them
+    with after_each("search", [lambda: put(other, Document("one", "", "An otter naps."))]) as searched:
+        assert sorted(texts_of(engine, query)) == ["A heron stands.", "An otter naps."]
+    assert len(searched) == 3  # by vectors, what was replaced, and by words
+
+
+def test_a_document_that_is_replaced_while_few_are_compared_is_found_old_or_new(
+    engine: MilvusCollection, other: MilvusCollection
+) -> None:
+    put(engine, Document("one", "", "An otter sleeps.", metadata={"kind": "river"}))
+    put(engine, Document("two", "", "A heron stands.", metadata={"kind": "lake"}))
+    query = Query("Which animal rests?", filter={"kind": "river"})
+
+    def happens() -> None:
+        put(other, Document("one", "", "An otter naps.", metadata={"kind": "river"}))
+
+    with after_each("query", [happens], ""):
+        assert texts_of(engine, query) == ["An otter naps."]
+    with after_each("query", [lambda: put(other, Document("one", "", "An otter naps."))], ""):
+        assert texts_of(engine, query) == []  # it is no more what is asked for
+
+
+def test_a_document_that_is_replaced_while_it_is_searched_by_words_has_the_score_of_the_new_one(
+    engine: MilvusCollection, other: MilvusCollection
+) -> None:
+    if not engine._connection.server.words:
+        pytest.skip("the server does not rank by words itself")
+    put(engine, Document("one", "", "An otter sleeps."))
+    put(engine, Document("two", "", "An otter stands where no heron fishes."))
+    with engine.view() as view:
+        keys = view.nearest(np.ones(engine.encoder.contract.dimension, np.float32), 5).keys.tolist()
+        shared = set.intersection(*(set(view.snapshot._words[key].tolist()) for key in keys)) - {DIVIDER}
+    otters = [[code] for code in shared]
+
+    def matching() -> list[str]:
+        with engine.view() as view:
+            keys = view.matching(otters, np.ones(1, np.float32), 5).tolist()
+            return [view.snapshot.found([key])[key].document.id for key in keys]
+
+    assert matching() == ["one", "two"]
+    longer = Document(
+        "one", "", "A vole, a badger, a stork, a beaver, a goose, a swan, a frog, a newt and an otter stand there."
+    )
+    with after_each("search", [lambda: put(other, longer)]) as searched:
+        assert matching() == ["two", "one"]
+    assert len(searched) == 2
+
+
+def test_a_document_that_is_replaced_again_while_it_is_looked_for_is_found(
+    engine: MilvusCollection, other: MilvusCollection
+) -> None:
+    put(engine, Document("one", "", "An otter sleeps."))
+    query = Query("Which animal rests?")
+
+    def to(text: str) -> Callable[[], object]:
+        return lambda: put(other, Document("one", "", text))
+
+    with after_each("search", [to("An otter naps."), to("An otter dreams.")]) as searched:
+        assert texts_of(engine, query) == ["An otter dreams."]
+    assert len(searched) == 4
+    with (
+        after_each("search", [to(f"An otter has {n} fish.") for n in range(99)]),
+        pytest.raises(AwayError, match="again and again"),
+    ):
+        search(engine, query)
+    with after_each("search", [to("A vole digs."), lambda: remove(other, "one")]):
+        assert texts_of(engine, query) == []
+
+
+def test_a_document_whose_own_row_is_read_later_than_its_passages_are_found_is_found(
+    engine: MilvusCollection, other: MilvusCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with another consistency than Strong: its own row still names what was deleted already."""
+    put(engine, Document("one", "", "An otter sleeps."))
+    engine.address = engine._connection.address = replace(engine.address, consistency="Bounded")
+    get, keys = Tables.get, [key_of("one")]
+    with engine.catalog.read() as snapshot:
+        before = get(snapshot.tables, "documents", keys, KEPT)
+
+    def lags(self: Tables, table: str, *given: Any) -> Any:
+        return before if table == "documents" and self._consistency == "Bounded" else get(self, table, *given)
+
+    put(other, Document("one", "", "An otter naps."))
+    monkeypatch.setattr(Tables, "get", lags)
+    assert texts_of(engine, Query("Which animal rests?")) == ["An otter naps."]
+
+
+def test_a_passage_is_there_by_its_id_while_its_document_is_replaced(engine: MilvusCollection, other: MilvusCollection) -> None:
+    put(engine, Document("one", "An otter", "An otter sleeps."))
+    with engine.catalog.read() as snapshot:
+        (known,) = snapshot.passages_of("one")
+    with after_each("query", [lambda: put(other, Document("one", "An otter", "An otter sleeps.", date="2026-01-01"))], ""):
+        with engine.catalog.read() as snapshot:
+            there = snapshot.passage(known.id)
+        assert there is not None
+        assert there.document.date == "2026-01-01"
+
+
+def test_rows_that_a_killed_writer_left_cost_a_question_nothing_after_ten_minutes(
+    engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(engine, Document("one", "", "An otter sleeps."))
+    with monkeypatch.context() as patched, suppress(ZeroDivisionError):
+        patched.setattr(writer, "_delete_before", lambda *_: 1 / 0)
+        put(engine, Document("one", "", "An otter naps."))
+    with monkeypatch.context() as patched, suppress(ZeroDivisionError):
+        patched.setattr(writer.MilvusWriter, "_check_note", lambda *_: 1 / 0)
+        put(engine, Document("one", "", "An otter dreams."))
+    Tables(engine._connection).flush(["", "documents", "texts", "meta"])
+    assert Tables(engine._connection).count("") == 3
+    query = Query("Which animal rests?")
+    with after_each("search", []) as searched, after_each("get", [], "documents") as got:
+        assert texts_of(engine, query) == ["An otter naps."]
+        assert (len(searched), len(got)) == (3, 3)
+    now = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now + 601 * 10**9)
+    with after_each("search", []) as searched, after_each("get", [], "documents") as got:
+        assert texts_of(engine, query) == ["An otter naps."]
+        assert (len(searched), len(got)) == (2, 1)
 
 
 def test_what_a_writer_that_ended_before_its_commit_had_changed_is_listed_once_it_is_cleared_up(
@@ -239,6 +400,49 @@ def test_a_count_that_was_made_just_after_a_commit_is_made_again(monkeypatch: py
     assert frequencies.of(commit, [""], lambda _: 7) == [7]
 
 
+def test_counts_of_two_commits_are_kept_that_are_asked_of_in_turn() -> None:
+    frequencies, counted = Frequencies(), iter(range(99))
+    asked = [("a", 1), ("a", 2)] * 3
+    assert [frequencies.of(commit, [""], lambda _: next(counted))[0] for commit in asked] == [0, 1] * 3
+    for later in range(3, 9):
+        frequencies.of(("a", later), [""], lambda _: next(counted))
+    assert len(frequencies._known) == 4
+
+
+def test_a_list_of_documents_serves_every_commit_that_was_asked_of_before_it_was_begun() -> None:
+    mirrors, made = Mirrors(), []
+
+    def of(*commit: Any) -> int:
+        def make() -> Mirror:
+            made.append(commit)
+            return Mirror([], {})
+
+        mirrors.of(commit, 20, make)
+        return len(made)
+
+    assert [of("a", 1), of("a", 2), of("a", 1), of("a", 2), of("a", 1)] == [1, 2, 2, 2, 2]
+    assert of("a", 0) == 3  # a writer whose clock is behind: it may be of later
+    assert [of("a", 2), of("a", 0), of("a", 1)] == [3, 3, 3]
+    assert [of("b", 1), of("a", 1), of("b", 1)] == [4, 5, 6]  # a collection that was made anew
+
+
+def test_a_list_of_documents_does_not_serve_a_commit_that_is_asked_of_while_it_is_read() -> None:
+    mirrors, made, goes_on = Mirrors(), [], threading.Event()
+
+    def make() -> Mirror:
+        made.append(goes_on.wait(20))
+        return Mirror([], {})
+
+    with pytest.raises(AwayError):
+        mirrors.of(("a", 1), 0, make)
+    with pytest.raises(AwayError):
+        mirrors.of(("a", 2), 0, make)
+    goes_on.set()
+    mirrors.of(("a", 2), 20, make)
+    mirrors.of(("a", 1), 20, make)
+    assert len(made) == 2
+
+
 def test_the_words_of_a_question_are_counted_at_the_same_time() -> None:
     frequencies, all_of_them = Frequencies(), threading.Barrier(4)
 
@@ -254,8 +458,7 @@ def test_the_words_of_a_question_are_counted_at_the_same_time() -> None:
 def test_a_count_is_kept_without_its_condition_which_may_be_long() -> None:
     frequencies = Frequencies()
     assert frequencies.of(("x", 0), ["y" * 300_000], lambda _: 1) == [1]
-    assert frequencies._known is not None
-    assert all(len(kept) == 32 for kept in frequencies._known[1])
+    assert [len(kept) for counts in frequencies._known.values() for kept in counts] == [32]
 
 
 def test_the_rows_of_an_answer_are_met_once(engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch) -> None:

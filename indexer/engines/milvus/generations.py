@@ -21,6 +21,12 @@ def new_generation() -> int:
     return (time.time_ns() // 1_000_000) << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
 
 
+def is_young(generation: int) -> bool:
+    """Whether documents may just have come to name it, or may yet: whoever gave it ten minutes ago has named it or never will.
+    That is by the clocks of two machines, which have to agree within minutes."""
+    return generation >= _oldest(STALE_S)
+
+
 def sweep(tables: Tables, at_least_s: float = STALE_S) -> int:
     """Clear up after whoever ended in the middle of writing, at least so many seconds ago; how many notes there were."""
     oldest = _oldest(at_least_s)

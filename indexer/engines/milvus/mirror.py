@@ -35,7 +35,8 @@ SELECT f.type, f.value FROM document d, json_each(d.metadata) f WHERE f.key = ?1
 UNION ALL
 SELECT e.type, e.value FROM document d, json_each(d.metadata) f, json_each(f.value) e WHERE f.key = ?1 AND f.type = 'array'
 """
-_KEPT = 16  # conditions whose documents are kept
+_KEPT = 16  # conditions whose documents are kept, and commits that are known
+_Commit = tuple[str, int]  # the identity of a collection and its generation
 _DESCRIBED = ", ".join((*COLUMNS.values(), "d.metadata"))
 
 
@@ -108,30 +109,40 @@ class Mirror:
 
 
 class Mirrors:
-    """The mirror of the last commit that somebody asked of, made in a thread of its own: that may take longer than who asks
-    has, and is there for the next one."""
+    """The last mirror that somebody needed, made in a thread of its own: that may take longer than who asks has, and is there
+    for the next one.
+
+    It serves each commit that was asked of before it was begun, since it holds what is there then. Who reads with another
+    consistency than ``Strong`` may come with the commit before, and then with the last one again. Their numbers do not tell
+    which of two was first: each is of its writer's clock.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._last: tuple[tuple[str, int], Future[Mirror]] | None = None
+        self._asked: dict[_Commit, None] = {}  # the last one at the end
+        self._last: tuple[frozenset[_Commit], Future[Mirror]] | None = None
 
-    def of(self, commit: tuple[str, int], timeout_s: float | None, make: Callable[[], Mirror]) -> Mirror:
+    def of(self, commit: _Commit, timeout_s: float | None, make: Callable[[], Mirror]) -> Mirror:
         """The mirror of a commit, which is made if it is not there. Raises :class:`AwayError` if that takes longer."""
         until = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            of, mirror = self._begun(commit, make)
+            serves, mirror = self._begun(commit, make)
             try:
                 made = mirror.result(None if until is None else max(0.0, until - time.monotonic()))
             except TimeoutError as error:
                 raise AwayError("the list of documents is being read from the server: ask again in a moment") from error
-            if of == commit:
+            if commit in serves:
                 return made
 
-    def _begun(self, commit: tuple[str, int], make: Callable[[], Mirror]) -> tuple[tuple[str, int], Future[Mirror]]:
-        """What is being made, or made; one at a time, whoever asks."""
+    def _begun(self, commit: _Commit, make: Callable[[], Mirror]) -> tuple[frozenset[_Commit], Future[Mirror]]:
+        """What is being made, or made, and the commits that it serves; one at a time, whoever asks."""
         with self._lock:
-            if self._last is None or (self._last[1].done() and (self._last[0] != commit or self._last[1].exception())):
-                self._last = commit, Future()
+            self._asked.pop(commit, None)
+            self._asked[commit] = None
+            for oldest in list(self._asked)[:-_KEPT]:
+                del self._asked[oldest]
+            if self._last is None or (self._last[1].done() and (commit not in self._last[0] or self._last[1].exception())):
+                self._last = frozenset(one for one in self._asked if one[0] == commit[0]), Future()
                 threading.Thread(target=_make, args=(self._last[1], make), name="mirror", daemon=True).start()
             return self._last
 

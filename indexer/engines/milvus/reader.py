@@ -1,13 +1,16 @@
 """Reading a collection on a Milvus server: each document whole, as of the generation that its own row names.
 
-Rows of other generations, of a document that is being written or was replaced, are never seen. A key is the number of a passage
-among those that one reader has met.
+Rows of other generations, of a document that is being written or was replaced, are never seen. Nothing holds the server still
+between two looks at it: rows may be found of the generation that a document had, while its own row, read then, names the next
+one. Such documents are looked for once more (:meth:`MilvusReader.renewed`), so that they are found old or new, never neither.
+A key is the number of a passage among those that one reader has met.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -31,6 +34,7 @@ from indexer.engines.milvus.encoding import (
     tokens_bytes,
     vector_of,
 )
+from indexer.engines.milvus.generations import is_young
 from indexer.engines.milvus.mirror import Mirror
 from indexer.engines.milvus.state import State, source_with, sources_of
 from indexer.engines.milvus.tables import DOCUMENTS, PASSAGES, TEXTS
@@ -42,7 +46,10 @@ from indexer.records import Candidates, Copy, Counts, EncodedPassage, Encoding, 
 from indexer.terms import Codes
 from indexer.tokens import joined
 
+Again = Callable[[Tables, str], list[Row]]  # what was just read, of these tables and with this condition besides
+
 _FEW = 500  # values in one condition
+_RENEWALS = 3  # times that one document is replaced while it is looked for, before who asks has to ask again
 _ID = re.compile(r"[A-Za-z0-9_-]{1,32}")  # of a passage, as :func:`indexer.hashes.passage_ids` makes it
 
 
@@ -113,6 +120,57 @@ class MilvusReader:
                 self._words[key] = codes_of(row["words"])
             keys[key] = None
         return list(keys)
+
+    def renewed(self, rows: Iterable[Row], again: Again) -> list[Row]:
+        """The rows, and those that ``again`` finds of documents that were replaced between the reading of the rows and that of
+        the documents' own: else they would be found neither old nor new. Raises :class:`ChangedError` for one that is replaced
+        again and again, and for one of which this reader has met passages as they were before.
+
+        Most rows cost nothing here. Those of a generation that was replaced lately do, and those that are being written; so do
+        those that a writer left which was killed, but only for ten minutes.
+        """
+        found = list(rows)
+        self._know({row["document"] for row in found})
+        before, after = self._unsettled(found)
+        if not before and not after:
+            return found
+        # What was written is here at once, whatever consistency who asks is content with.
+        left_s = self.tables.left_s
+        until = None if left_s is None else time.monotonic() + left_s
+        tables = Tables(self.tables.connection, until, "Strong")
+        replaced = before | self._replaced(tables, after)
+        for _ in range(_RENEWALS):
+            names = {key: kept.generation for key in sorted(replaced) if (kept := self._kept[key])}
+            if not names:
+                return found
+            condition = f"{one_of('document', list(names))} and {one_of('generation', sorted(set(names.values())))}"
+            found += again(tables, condition)
+            replaced = self._replaced(tables, names.keys())
+        raise ChangedError("a document that was found is being replaced again and again: ask again in a moment")
+
+    def _unsettled(self, rows: Iterable[Row]) -> tuple[set[str], set[str]]:
+        """Documents that have rows of a generation before the one that they name, and of one after it, if the later one of the
+        two is so young that it may have been named, or unnamed, while this was read."""
+        before: set[str] = set()
+        after: set[str] = set()
+        for key, generation in {(row["document"], int(row["generation"])) for row in rows}:
+            # A document that is not there was not there yet, or is no more, when its own row was read: that is one of the two.
+            if (kept := self._kept[key]) is None or kept.generation == generation:
+                continue
+            if is_young(max(kept.generation, generation)):
+                (before if generation < kept.generation else after).add(key)
+        return before, after
+
+    def _replaced(self, tables: Tables, keys: Iterable[str]) -> set[str]:
+        """Those of the documents that name another generation by now, which is the one that counts from here on."""
+        asked = sorted(keys)
+        now: dict[str, Kept | None] = dict.fromkeys(asked)
+        now |= {row["key"]: kept_of(row) for row in tables.get(DOCUMENTS, asked, KEPT)} if asked else {}
+        changed = {key for key in asked if _generation(now[key]) != _generation(self._kept[key])}
+        if changed & {head.document for head in self._heads}:
+            raise ChangedError("a document that was found has just been replaced: ask again")
+        self._kept |= {key: now[key] for key in changed}
+        return changed
 
     def head(self, key: int) -> Head:
         """What is known of a passage that was met."""
@@ -324,7 +382,11 @@ class MilvusReader:
         if self.contract is None:
             return []
         parts = [one_of(field, values[at : at + _FEW]) for at in range(0, len(values), _FEW)]
-        return self.met(row for part in parts for row in self.tables.query(PASSAGES, part, HEAD))
+
+        def query(tables: Tables, more: str) -> list[Row]:
+            return [row for part in parts for row in tables.query(PASSAGES, f"{part}{more and f' and {more}'}", HEAD)]
+
+        return self.met(self.renewed(query(self.tables, ""), query))
 
     def _passages_of(self, document_id: str) -> list[int]:
         kept = self.kept(document_id)
@@ -370,6 +432,10 @@ class MilvusReader:
             self._sources[kept.source] = source_with(self.tables, kept.source)
         source = self._sources.get(kept.source or 0)
         return source_of(kept.id, source.name if source else None, kept.described["uri"])
+
+
+def _generation(kept: Kept | None) -> int:
+    return kept.generation if kept else 0
 
 
 def _joined(some: Sequence[Codes]) -> Codes:

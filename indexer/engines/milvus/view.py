@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from indexer.engines.milvus.conditions import MOST_LISTED, conditions_of, phrase_condition
-from indexer.engines.milvus.connection import MOST_FOUND, Row, one_of
+from indexer.engines.milvus.connection import MOST_FOUND, Row, Tables, one_of
 from indexer.engines.milvus.encoding import HEAD, vector_of, word
 from indexer.engines.milvus.reader import MilvusReader
 from indexer.engines.milvus.tables import PASSAGES, WEIGHED
@@ -24,26 +24,32 @@ _MORE = 16
 _EFFORT = 2  # a graph is searched with so many times what is fetched in sight, at least _SIGHT
 _SIGHT = 200
 _CELLS = 512  # of an IVF index, which somebody may have made instead; a server ignores what is of another kind of index
+_FIELDS = (*HEAD, "words", "vector")
 _FEW = 1000  # so few passages that meet a filter are all compared: a graph loses some of what is thinly spread in it
-_MOST_KEPT = 100_000  # conditions whose counts are kept
+_MOST_KEPT = 100_000  # conditions whose counts are kept, of a commit
+_COMMITS = 4  # whose counts are kept: who reads with another consistency than Strong may come with the one before the last
 _AT_ONCE = 8  # counts that one question asks for at the same time
 _SETTLED_MS = 30_000  # after a commit: until then a count may be older than it
+
+Search = Callable[[Tables, str, int], list[Row]]  # the best so many of those that meet a condition
 
 
 class Frequencies:
     """How many passages meet each condition, such as holding a word: counted by the server, once for each commit."""
 
     def __init__(self) -> None:
-        self._known: tuple[tuple[str, int, bool], dict[bytes, int]] | None = None
+        self._known: dict[tuple[str, int, bool], dict[bytes, int]] = {}  # of each commit; the last one asked of at the end
 
     def of(self, commit: tuple[str, int], conditions: Sequence[str], count: Callable[[str], int]) -> list[int]:
         """The counts, which are made, some at a time, if they are not known for this commit; and once more when all of that is
         to be found."""
         settled = time.time() * 1000 - commit[1] > _SETTLED_MS
-        known = self._known
-        if known is None or known[0] != (*commit, settled) or len(known[1]) > _MOST_KEPT:
-            known = self._known = (*commit, settled), {}
-        counts = known[1]  # also if another thread has met another commit meanwhile
+        counts = self._known.pop((*commit, settled), {})
+        if len(counts) > _MOST_KEPT:
+            counts = {}
+        self._known[*commit, settled] = counts
+        for oldest in list(self._known)[:-_COMMITS]:
+            self._known.pop(oldest, None)
         asked = {_digest(one): one for one in conditions}  # some conditions are long
         missing = [one for one in asked if one not in counts]
         counts |= zip(missing, _together(count, [asked[one] for one in missing]), strict=True)
@@ -90,13 +96,12 @@ class MilvusView:
     def nearest(self, question: Floats, count: int) -> Neighbours:
         """See the contract."""
 
-        def search(limit: int) -> list[Row]:
+        def search(tables: Tables, condition: str, limit: int) -> list[Row]:
             params = {"params": {"ef": max(_SIGHT, _EFFORT * limit), "nprobe": _CELLS}}
-            fields = [*HEAD, "words", "vector"]
-            found = self.snapshot.tables.search(question, "vector", limit, self._condition, fields, params)
+            found = tables.search(question, "vector", limit, condition, _FIELDS, params)
             return [row for _, row in found]
 
-        keys = self._best(search, count) if (few := self._few()) is None else few
+        keys = self._best(search, count) if (few := self._few(search)) is None else few
         cosines = self.cosines(question, np.array(keys, np.int64))
         order = sorted(range(len(keys)), key=lambda at: (-float(cosines[at]), self.snapshot.head(keys[at]).id))[:count]
         return Neighbours(np.array([keys[at] for at in order], np.int64), cosines[order])
@@ -108,8 +113,8 @@ class MilvusView:
             return np.empty(0, np.int64)
         scores: dict[str, float] = {}  # of rows
 
-        def search(limit: int) -> list[Row]:
-            found = self.snapshot.tables.search(text, WEIGHED, limit, self._condition, [*HEAD, "words", "vector"], {})
+        def search(tables: Tables, condition: str, limit: int) -> list[Row]:
+            found = tables.search(text, WEIGHED, limit, condition, _FIELDS, {})
             # The small server tells them as distances, below 0.
             scores.update((row["row"], round(abs(score), 5)) for score, row in found)
             return [row for _, row in found]
@@ -138,27 +143,33 @@ class MilvusView:
             left |= {wanted[row["row"]] for row in self.snapshot.tables.query(PASSAGES, condition, ["row"])}
         return left
 
-    def _best(self, search: Callable[[int], list[Row]], count: int) -> list[int]:
+    def _best(self, search: Search, count: int) -> list[int]:
         """Keys of what is found, at least ``count`` if there are so many that count: rows of other generations do not."""
         if self.snapshot.contract is None:
             return []
         limit = count + _MORE
         while True:
-            rows = search(limit)
-            keys = self._met(rows)
+            rows = search(self.snapshot.tables, self._condition, limit)
+            keys = self._met(rows, search, limit)
             if len(keys) >= count or len(rows) < min(limit, MOST_FOUND) or limit >= MOST_FOUND:
                 return keys
             limit = min(4 * limit, MOST_FOUND)
 
-    def _few(self) -> list[int] | None:
+    def _few(self, search: Search) -> list[int] | None:
         """Keys of all passages that the view was narrowed to, if they are few."""
         if not self._condition or self.snapshot.contract is None or self._counts([self._condition])[0] > _FEW:
             return None
-        rows = self.snapshot.tables.query(PASSAGES, self._condition, [*HEAD, "words", "vector"])
-        return self._met(rows)
+        rows = self.snapshot.tables.query(PASSAGES, self._condition, _FIELDS)
+        return self._met(rows, search, _FEW)
 
-    def _met(self, rows: Sequence[Row]) -> list[int]:
-        """Keys of those of the rows that count; their vectors are kept."""
+    def _met(self, rows: Sequence[Row], search: Search, limit: int) -> list[int]:
+        """Keys of those of the rows that count, and of the best of documents that were replaced meanwhile, which have scores as
+        the others do; their vectors are kept."""
+
+        def again(tables: Tables, condition: str) -> list[Row]:
+            return search(tables, " and ".join(filter(None, [self._condition, condition])), limit)
+
+        rows = self.snapshot.renewed(rows, again)
         keys = self.snapshot.met(rows)
         vectors = {row["row"]: row["vector"] for row in rows}
         for key in keys:
