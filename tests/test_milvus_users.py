@@ -82,6 +82,15 @@ def test_a_second_run_changes_nothing_and_another_password_is_set() -> None:
     assert rights() == before
 
 
+def test_a_server_that_does_not_answer_for_a_moment_costs_nobody_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter([None, client(users.USER, PASSWORD)])
+    monkeypatch.setattr(users, "_client", lambda *_: next(looks))
+    monkeypatch.setattr(users, "PAUSE_S", 0.1)
+    root = client("root", ROOT)
+    users._user(root, PASSWORD)
+    assert users.ROLE in root.describe_user(users.USER)["roles"]  # one who is made anew has no role yet
+
+
 def test_the_services_user_can_do_all_that_a_service_does(encoder: Encoder) -> None:
     address = Address("127.0.0.1", CORE_PORT, "papers", token=f"{users.USER}:{PASSWORD}", consistency="Strong")
     with closing(MilvusCollection(address, "", create=True, encoder=encoder, patience_s=20)) as engine:

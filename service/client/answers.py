@@ -225,7 +225,8 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """What became of what was sent: ``documents`` are found from ``generation`` on."""
+    """What became of what was sent: ``documents`` are found from ``generation`` on; over a Milvus server some seconds later,
+    unless it is asked with ``Strong``."""
 
     generation: int
     documents: tuple[StoredDocument, ...]
@@ -251,7 +252,8 @@ class Failures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """A document was stored: it is found from ``generation`` on."""
+    """A document was stored: it is found from ``generation`` on; over a Milvus server some seconds later, unless it is asked
+    with ``Strong``."""
 
     id: str
     passages: int

@@ -29,6 +29,7 @@ ON_TABLES = (
 TABLES = ("", "_documents", "_texts", "_meta")
 SHORTEST, LONGEST = 16, 72  # characters of a password; the server takes no more bytes
 PATIENCE_S, PAUSE_S, CALL_S = 600.0, 5.0, 20.0
+LOOKS = 3  # at a password, until it counts as refused
 
 
 def main() -> None:
@@ -81,10 +82,21 @@ def _client(user: str, password: str) -> MilvusClient | None:
 def _user(root: MilvusClient, password: str) -> None:
     """The services' user, with ``password``."""
     if USER in root.list_users(timeout=CALL_S):
-        if _client(USER, password):
+        if _is_taken(root, password):
             return
         root.drop_user(USER, timeout=CALL_S)  # root cannot set a password without the old one
     root.create_user(USER, password, timeout=CALL_S)
+
+
+def _is_taken(root: MilvusClient, password: str) -> bool:
+    """Whether the user has this password. A server that does not answer for a moment must not cost all services their user: it
+    is asked several times, and has to answer root in between, which raises if it does not, and the Job is run again."""
+    for _ in range(LOOKS):
+        if _client(USER, password):
+            return True
+        root.list_users(timeout=CALL_S)
+        time.sleep(PAUSE_S)
+    return False
 
 
 def _role(root: MilvusClient, collection: str) -> None:
