@@ -374,7 +374,7 @@ def _status_of(error: BaseException | None) -> Any:
 def _is_known(host: str) -> bool:
     try:
         socket.getaddrinfo(host, None)
-    except socket.gaierror:
+    except OSError:
         return False
     return True
 
