@@ -15,5 +15,9 @@ class ChangedError(AwayError):
     """What was found was replaced while it was read: look again."""
 
 
+class TooManyError(PassagesError):
+    """What was asked for would take more memory than there is for it."""
+
+
 class UnreadableError(PassagesError):
     """A file, or one record of a file, whose text cannot be had. The message is the reason alone, without the file's name."""

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from indexer.candidates import DeadlineError
 from indexer.encoder import TooLongError
 from indexer.engines.milvus.connection import ServerError
-from indexer.errors import AwayError, PassagesError, UnreadableError
+from indexer.errors import AwayError, PassagesError, TooManyError, UnreadableError
 from indexer.filters import FilterError
 from indexer.judgements import JudgementsError
 from indexer.lock import LockedError
@@ -60,6 +60,7 @@ _STATUS: list[tuple[type[PassagesError], HTTPStatus]] = [
     (JudgementsError, HTTPStatus.SERVICE_UNAVAILABLE),
     (ModelError, HTTPStatus.SERVICE_UNAVAILABLE),
     (FullError, HTTPStatus.INSUFFICIENT_STORAGE),
+    (TooManyError, HTTPStatus.INSUFFICIENT_STORAGE),
     (CatalogError, HTTPStatus.SERVICE_UNAVAILABLE),
 ]
 

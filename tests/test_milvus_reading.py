@@ -17,13 +17,14 @@ import pytest
 from indexer import Document, Query
 from indexer.encoder import Encoder
 from indexer.engines.copying import whole_hash
-from indexer.engines.milvus import tables, writer
+from indexer.engines.milvus import mirror, tables, writer
 from indexer.engines.milvus.collection import MilvusCollection
 from indexer.engines.milvus.connection import Connection, Tables, _messages
-from indexer.engines.milvus.encoding import KEPT, head_of, key_of
+from indexer.engines.milvus.encoding import KEPT, Kept, head_of, key_of
 from indexer.engines.milvus.mirror import Mirror, Mirrors
 from indexer.engines.milvus.view import Frequencies
-from indexer.errors import AwayError, UnreadableError
+from indexer.errors import AwayError, TooManyError, UnreadableError
+from indexer.facets import counted
 from indexer.filters import FilterError
 from indexer.ingest import put, remove
 from indexer.search import search
@@ -441,6 +442,64 @@ def test_a_list_of_documents_does_not_serve_a_commit_that_is_asked_of_while_it_i
     mirrors.of(("a", 2), 20, make)
     mirrors.of(("a", 1), 20, make)
     assert len(made) == 2
+
+
+def test_a_list_of_more_documents_than_memory_is_for_is_refused_and_searching_goes_on(
+    engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        put(engine, Document(f"{number}", "", f"Otter number {number} sleeps.", metadata={"number": number}))
+    query = Query("What sleeps?")
+    asks: dict[str, Callable[[Any], Any]] = {
+        "listing": lambda snapshot: snapshot.listed("1", [], "", 9),
+        "counting": lambda snapshot: snapshot.count_documents("1", []),
+        "facets": lambda snapshot: counted(snapshot.described(), ["number"]),
+        "filter": lambda _: search(engine, replace(query, filter={"number": {"gte": 2}})),
+    }
+    monkeypatch.setattr(mirror, "memory_bytes", lambda: 12 * 4 * 627 - 1)
+    with engine.catalog.read() as snapshot, after_each("pages", []) as read:
+        for ask in asks.values():
+            with pytest.raises(TooManyError, match="list of 4 documents would take more than"):
+                ask(snapshot)
+        assert read == []  # nothing of it
+        assert len(search(engine, replace(query, filter={"number": 2})).results) == 1
+        assert len(search(engine, query).results) == 4
+    monkeypatch.setattr(mirror, "memory_bytes", lambda: 2**31)
+    with engine.catalog.read() as snapshot:
+        for ask in asks.values():
+            assert ask(snapshot)
+
+
+def test_a_list_that_grows_beyond_its_bound_while_it_is_read_is_refused_and_not_read_again(
+    engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        put(engine, Document(f"{number}", "", "An otter sleeps.", metadata={"note": "x" * 50_000}))
+    monkeypatch.setattr(mirror, "memory_bytes", lambda: 12 * 100_000)
+    with engine.catalog.read() as snapshot, after_each("pages", [], "documents") as read:
+        for _ in range(3):
+            with pytest.raises(TooManyError, match="list of documents would take more than the 0 MiB"):
+                snapshot.document_ids()
+        assert len(read) == 1
+
+
+def test_what_filters_know_is_read_page_by_page_of_every_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror, "_PAGE", 2)
+    described: dict[str, Any] = {"title": "", "uri": None, "date": None, "media_type": "text/plain", "metadata": {}}
+    documents = [Kept(f"{n}", 1, "", None, 0, 0, 0, 0, 0, {"id": f"d{n}", **described}) for n in range(5)]
+    listed = mirror.Mirror([*documents, documents[0]], {})
+    assert sorted(one["id"] for one in listed.described()) == [f"d{n}" for n in range(5)]
+
+
+def test_the_memory_of_a_container_is_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(mirror, "_LIMITS", (tmp_path / "none", limit))
+    limit.write_text("max\n")
+    whole = mirror.memory_bytes()
+    limit.write_text("2147483648\n")
+    assert mirror.memory_bytes() == min(whole, 2**31)
+    limit.write_text(f"{2**62}\n")
+    assert mirror.memory_bytes() == whole > 0
 
 
 def test_the_words_of_a_question_are_counted_at_the_same_time() -> None:

@@ -58,7 +58,7 @@ class UnavailableError(ProblemError):
 
 
 class FullError(ProblemError):
-    """507: the server's disk is full."""
+    """507: the server's disk is full, or its memory too small for a list of all documents."""
 
 
 _KINDS: dict[int, type[ProblemError]] = {

@@ -3,20 +3,25 @@
 Listing, words of titles, facets of the whole collection, and ranges of metadata are asked of it in the SQL that a folder's
 catalog is asked in. It is read anew, all of it, when the collection has changed and somebody asks: what is new cannot be told
 by its generation, which is of its writer's clock and may be named late, and what was deleted has no row.
+
+It has a bound, a share of the memory that a process may use: anybody who may read can ask for what needs it.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from indexer.engines.milvus.encoding import Kept
-from indexer.errors import AwayError
+from indexer.errors import AwayError, TooManyError
 from indexer.filters import COLUMNS, compared, condition, source_of
 from indexer.records import Listed
 from indexer.schema import prepare
@@ -35,6 +40,11 @@ SELECT f.type, f.value FROM document d, json_each(d.metadata) f WHERE f.key = ?1
 UNION ALL
 SELECT e.type, e.value FROM document d, json_each(d.metadata) f, json_each(f.value) e WHERE f.key = ?1 AND f.type = 'array'
 """
+# A server and two searchers have a list each, and twice while it is read anew: six of them are half of the memory.
+_SHARE = 12
+_BYTES = 627  # that one document takes, as measured (docs/capacity.md); with much metadata it takes more
+_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))  # of a container
+_PAGE = 1000  # documents that are read out of the list at once
 _KEPT = 16  # conditions whose documents are kept, and commits that are known
 _Commit = tuple[str, int]  # the identity of a collection and its generation
 _DESCRIBED = ", ".join((*COLUMNS.values(), "d.metadata"))
@@ -47,10 +57,19 @@ class Mirror:
         self._db = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
         self._lock = threading.Lock()
         prepare(self._db)
+        most = most_bytes()
+        (page_bytes,) = self._db.execute("PRAGMA page_size").fetchone()
+        self._db.execute(f"PRAGMA max_page_count = {most // page_bytes}")
         self._db.executescript(_TABLES)
-        self._db.executemany("INSERT INTO source VALUES (?, ?)", sources.items())
-        self._db.executemany("INSERT OR REPLACE INTO document VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_row, documents))
-
+        rows = "INSERT OR REPLACE INTO document VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        try:
+            self._db.executemany("INSERT INTO source VALUES (?, ?)", sources.items())
+            self._db.executemany(rows, map(_row, documents))
+        except sqlite3.OperationalError as error:
+            self._db.close()
+            if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                raise
+            raise _too_many("documents", most) from error
         self._looked_up: dict[tuple[Any, ...], list[str]] = {}
 
     def keys(self, condition: str, values: Sequence[Any], most: int) -> list[str]:
@@ -99,9 +118,13 @@ class Mirror:
         ]
 
     def described(self) -> Iterator[dict[str, Any]]:
-        """What filters know of every document."""
-        for *columns, metadata in self._all(f"SELECT {_DESCRIBED} FROM document d", []):  # noqa: S608
-            yield {**dict(zip(COLUMNS, columns, strict=True)), "metadata": json.loads(metadata)}
+        """What filters know of every document; some of them in memory at a time."""
+        query = f"SELECT d.rowid, {_DESCRIBED} FROM document d WHERE d.rowid > ? ORDER BY d.rowid LIMIT ?"  # noqa: S608
+        last = 0
+        while page := self._all(query, [last, _PAGE]):
+            for _, *columns, metadata in page:
+                yield {**dict(zip(COLUMNS, columns, strict=True)), "metadata": json.loads(metadata)}
+            last = page[-1][0]
 
     def _all(self, query: str, values: Sequence[Any]) -> list[Any]:
         with self._lock:
@@ -141,10 +164,43 @@ class Mirrors:
             self._asked[commit] = None
             for oldest in list(self._asked)[:-_KEPT]:
                 del self._asked[oldest]
-            if self._last is None or (self._last[1].done() and (commit not in self._last[0] or self._last[1].exception())):
+            if self._last is None or (self._last[1].done() and (commit not in self._last[0] or _may_pass(self._last[1]))):
                 self._last = frozenset(one for one in self._asked if one[0] == commit[0]), Future()
                 threading.Thread(target=_make, args=(self._last[1], make), name="mirror", daemon=True).start()
             return self._last
+
+
+def most_bytes() -> int:
+    """What one list of documents may take."""
+    return memory_bytes() // _SHARE
+
+
+def memory_bytes() -> int:
+    """What this process may use: what its container may, or the machine has."""
+    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for limit in _LIMITS:
+        with suppress(OSError, ValueError):  # it is not there, or says "max"
+            found.append(int(limit.read_text(encoding="ascii")))
+    return min(found)
+
+
+def check_listed(documents: int) -> None:
+    """Raises :class:`TooManyError` for so many documents that their list would take more than it may: before it is read."""
+    if documents * _BYTES > (most := most_bytes()):
+        raise _too_many(f"{documents:,} documents", most)
+
+
+def _too_many(documents: str, most: int) -> TooManyError:
+    return TooManyError(
+        f"the list of {documents} would take more than the {most / 2**20:,.0f} MiB that it may, a twelfth of the memory that "
+        "this process may use: give it more, or ask without what needs the list: listing, facets of the whole collection, "
+        "filters by uri and by ranges or beginnings of other fields than date"
+    )
+
+
+def _may_pass(mirror: Future[Mirror]) -> bool:
+    """Whether it failed, and might not if it was made again."""
+    return (error := mirror.exception()) is not None and not isinstance(error, TooManyError)
 
 
 def _make(mirror: Future[Mirror], make: Callable[[], Mirror]) -> None:

@@ -35,7 +35,7 @@ from indexer.engines.milvus.encoding import (
     vector_of,
 )
 from indexer.engines.milvus.generations import is_young
-from indexer.engines.milvus.mirror import Mirror
+from indexer.engines.milvus.mirror import Mirror, check_listed
 from indexer.engines.milvus.state import State, source_with, sources_of
 from indexer.engines.milvus.tables import DOCUMENTS, PASSAGES, TEXTS
 from indexer.errors import ChangedError
@@ -84,7 +84,8 @@ class MilvusReader:
 
     @property
     def mirror(self) -> Mirror:
-        """The list of documents."""
+        """The list of documents. Raises :class:`indexer.errors.TooManyError` for more of them than memory is for."""
+        check_listed(self.state.totals.documents)
         return self._mirror_of(self)
 
     def sizes(self) -> tuple[int, int]:
