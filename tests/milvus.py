@@ -102,7 +102,7 @@ class CoreServer(MilvusServer):
 def emptied(server: MilvusServer, test: str, encoder: Encoder) -> MilvusCollection:
     """An empty collection of a test's own, named as it."""
     name = "".join(char if char.isalnum() else "_" for char in test)
-    return MilvusCollection(server.address(name), "", create=True, encoder=encoder, patience_s=20)
+    return MilvusCollection(server.address(name), "", create=True, encoder=encoder, patience_s=START_S)
 
 
 @contextmanager
