@@ -15,6 +15,7 @@ from fastapi.testclient import TestClient
 import indexer
 from indexer.collection import Collection
 from indexer.encoder import Encoded, Encoder
+from indexer.engines.address import Where
 from indexer.lock import WriterLock
 from indexer.models import DEFAULT_MODEL
 from indexer.reading import Encoding
@@ -29,7 +30,7 @@ SAUDI = "The Coalition welcomes Saudi Arabia’s announcement to host the next M
 START_SECONDS = 150  # a busy machine
 
 
-def started(index: Path, model: str = DEFAULT_MODEL, limits: Limits = DEFAULT_LIMITS) -> Iterator[TestClient]:
+def started(index: Where, model: str = DEFAULT_MODEL, limits: Limits = DEFAULT_LIMITS) -> Iterator[TestClient]:
     with TestClient(create_app(index, model, limits), ADDRESS, raise_server_exceptions=False) as client:
         until = time.monotonic() + START_SECONDS
         while client.get("/v1/status").json()["state"] == "starting":

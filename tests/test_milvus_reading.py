@@ -32,6 +32,7 @@ from indexer.sync import Sync
 from indexer.terms import DIVIDER
 from service.uploads import store_records
 from tests.milvus import MilvusServer, emptied, milvus
+from tests.test_http import started
 
 
 @pytest.fixture(scope="module")
@@ -468,6 +469,23 @@ def test_a_list_of_more_documents_than_memory_is_for_is_refused_and_searching_go
     with engine.catalog.read() as snapshot:
         for ask in asks.values():
             assert ask(snapshot)
+
+
+def test_a_service_answers_507_for_a_list_that_memory_is_not_for_and_all_else(
+    engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(engine, Document("one", "", "An otter sleeps.", metadata={"number": 1}))
+    monkeypatch.setattr(mirror, "memory_bytes", lambda: 12 * 626)
+    for client in started(engine.address):
+        for path in ("/v1/documents", "/v1/facets?field=number"):
+            refused = client.get(path)
+            assert (refused.status_code, "give it more" in refused.json()["detail"]) == (507, True)
+        question = {"question": "What sleeps?", "filter": {"number": {"gte": 1}}}
+        assert client.post("/v1/search", json=question).status_code == 507
+        equal = question | {"filter": {"number": 1}}
+        assert len(client.post("/v1/search", json=equal).json()["results"]) == 1
+        assert client.get("/v1/documents/one").status_code == 200
+        assert client.get("/v1/status").json()["documents"] == 1
 
 
 def test_a_list_that_grows_beyond_its_bound_while_it_is_read_is_refused_and_not_read_again(
