@@ -32,6 +32,7 @@ from indexer.sync import Sync
 from indexer.terms import DIVIDER
 from service.uploads import store_records
 from tests.milvus import MilvusServer, emptied, milvus
+from tests.test_http import started
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,7 @@ def test_who_writes_reads_what_is_there_now_and_the_list_of_documents_too(
         assert asked == [("documents", "Strong")]
         asked.clear()
         with other.catalog.read() as snapshot:  # what is kept until the next commit
-            snapshot.document_ids()
+            snapshot.count_documents("1", [])
         assert sorted(asked) == [("documents", "Strong"), ("meta", "Strong")]
 
 
@@ -120,7 +121,7 @@ def test_a_list_of_documents_that_takes_long_ends_no_question_late_and_is_there_
     assert asked == ["meta"]  # it was begun once
     goes_on.set()
     with engine.catalog.read() as snapshot:
-        assert snapshot.document_ids() == ["one"]
+        assert snapshot.count_documents("1", []) == 1
     assert len(search(engine, query).results) == 1
     assert asked == ["meta", "documents"]
 
@@ -462,12 +463,30 @@ def test_a_list_of_more_documents_than_memory_is_for_is_refused_and_searching_go
             with pytest.raises(TooManyError, match="list of 4 documents would take more than"):
                 ask(snapshot)
         assert read == []  # nothing of it
+        assert snapshot.document_ids() == ["0", "1", "2", "3"]  # as commands do that go through all of it
         assert len(search(engine, replace(query, filter={"number": 2})).results) == 1
         assert len(search(engine, query).results) == 4
     monkeypatch.setattr(mirror, "memory_bytes", lambda: 2**31)
     with engine.catalog.read() as snapshot:
         for ask in asks.values():
             assert ask(snapshot)
+
+
+def test_a_service_answers_507_for_a_list_that_memory_is_not_for_and_all_else(
+    engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(engine, Document("one", "", "An otter sleeps.", metadata={"number": 1}))
+    monkeypatch.setattr(mirror, "memory_bytes", lambda: 12 * 626)
+    for client in started(engine.address):
+        for path in ("/v1/documents", "/v1/facets?field=number"):
+            refused = client.get(path)
+            assert (refused.status_code, "give it more" in refused.json()["detail"]) == (507, True)
+        question = {"question": "What sleeps?", "filter": {"number": {"gte": 1}}}
+        assert client.post("/v1/search", json=question).status_code == 507
+        equal = question | {"filter": {"number": 1}}
+        assert len(client.post("/v1/search", json=equal).json()["results"]) == 1
+        assert client.get("/v1/documents/one").status_code == 200
+        assert client.get("/v1/status").json()["documents"] == 1
 
 
 def test_a_list_that_grows_beyond_its_bound_while_it_is_read_is_refused_and_not_read_again(
@@ -479,7 +498,7 @@ def test_a_list_that_grows_beyond_its_bound_while_it_is_read_is_refused_and_not_
     with engine.catalog.read() as snapshot, after_each("pages", [], "documents") as read:
         for _ in range(3):
             with pytest.raises(TooManyError, match="list of documents would take more than the 0 MiB"):
-                snapshot.document_ids()
+                snapshot.document_ids(limit=9)
         assert len(read) == 1
 
 
@@ -552,7 +571,7 @@ def test_a_row_that_is_there_twice_counts_once(engine: MilvusCollection, monkeyp
     with engine.catalog.read() as snapshot:
         assert snapshot.passages_of("one") == passages
         assert snapshot.passage(passages[0].id) == passages[0]
-        assert snapshot.document_ids() == ["one"]
+        assert snapshot.document_ids() == snapshot.document_ids(limit=9) == ["one"]
     assert search(engine, query).results == before
     with engine.view() as view:
         assert len(view.nearest(engine.encoder.question("otter").pooled[0], 5).keys) == 2

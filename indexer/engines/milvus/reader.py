@@ -266,8 +266,10 @@ class MilvusReader:
         return self._documents_of({kept.key})[kept.key] if kept else None
 
     def document_ids(self, after: str = "", limit: int = -1) -> list[str]:
-        """See the contract."""
-        return self.mirror.ids(after, limit)
+        """See the contract. All of them, which commands read that go through a collection, need no list of documents."""
+        if limit >= 0:
+            return self.mirror.ids(after, limit)
+        return sorted({kept.id for kept in self.kept_where("") if kept.id > after})
 
     def listed(self, condition: str, values: Sequence[Any], after: str, limit: int) -> list[Listed]:
         """See the contract."""
