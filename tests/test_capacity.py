@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from indexer.engines.milvus.mirror import SHARE
 from tools import capacity
 from tools.capacity import Measured
 
@@ -23,7 +24,16 @@ def test_the_arithmetic_of_round_numbers() -> None:
     assert capacity.days(ROUND, 8_640_000, 2) == pytest.approx(0.5)
     assert capacity.days(ROUND, 8_640_000, 64) == pytest.approx(0.5 / 32)
     assert capacity.list_bytes(ROUND) == 3000  # three processes, each of which holds two for a while
-    assert capacity.listed_documents(ROUND) == pytest.approx((1.5 * 2**30 - 0.59e9) / 3000)
+    assert capacity.list_room(ROUND) == pytest.approx((1.5 * 2**30 - 0.59e9) / 3000)
+    assert capacity.listed_documents(ROUND) == pytest.approx(2 * 2**30 / SHARE / 500)
+
+
+def test_a_replica_has_memory_for_what_it_lists() -> None:
+    found = capacity.measured()
+    assert capacity.listed_documents(found) < capacity.list_room(found)
+
+
+def test_of_a_folder_and_its_memory() -> None:
     assert capacity.folder_gb(400_000) == 3.13
     assert capacity.own_gb(ROUND, 10_000_000) == pytest.approx(0.59 + 1.0)
 

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from indexer.engines.milvus.mirror import SHARE
 from tools.results import latest
 
 SIZES = (10**6, 10**7, 10**8, 10**9, 10**10)
@@ -91,7 +92,12 @@ def list_bytes(found: Measured) -> int:
 
 
 def listed_documents(found: Measured) -> float:
-    """As many as a replica has memory to list."""
+    """As many as a replica lists."""
+    return REPLICA_GIB * GIB / SHARE / found.listed
+
+
+def list_room(found: Measured) -> float:
+    """As many as a replica has memory for, besides what else it needs."""
     return ((REPLICA_GIB - TMP_GIB) * GIB - OWN_GB * 1e9) / list_bytes(found)
 
 
@@ -136,6 +142,7 @@ def _results(found: Measured) -> dict[str, Any]:
         "memory": memory_gib(found, EXAMPLE), "nodes": query_nodes(found, EXAMPLE), "replica": replica,
         "replicas": math.ceil(1000 / replica), "fetched": fetched, "traffic": fetched * replica,
         "list_bytes": list_bytes(found), "listed_documents": listed_documents(found) // 1000 * 1000,
+        "list_room": list_room(found) // 1000 * 1000, "share": SHARE,
         "million": list_bytes(found) / 1e3,  # GB
     }  # fmt: skip
 

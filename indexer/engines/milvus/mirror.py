@@ -40,8 +40,8 @@ SELECT f.type, f.value FROM document d, json_each(d.metadata) f WHERE f.key = ?1
 UNION ALL
 SELECT e.type, e.value FROM document d, json_each(d.metadata) f, json_each(f.value) e WHERE f.key = ?1 AND f.type = 'array'
 """
-# A server and two searchers have a list each, and twice while it is read anew: six of them are half of the memory.
-_SHARE = 12
+# A server and two searchers have a list each, and twice while it is read anew: six of them are less than half of the memory.
+SHARE = 14
 _BYTES = 627  # that one document takes, as measured (docs/capacity.md); with much metadata it takes more
 _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))  # of a container
 _PAGE = 1000  # documents that are read out of the list at once
@@ -172,7 +172,7 @@ class Mirrors:
 
 def most_bytes() -> int:
     """What one list of documents may take."""
-    return memory_bytes() // _SHARE
+    return memory_bytes() // SHARE
 
 
 def memory_bytes() -> int:
@@ -192,8 +192,8 @@ def check_listed(documents: int) -> None:
 
 def _too_many(documents: str, most: int) -> TooManyError:
     return TooManyError(
-        f"the list of {documents} would take more than the {most / 2**20:,.0f} MiB that it may, a twelfth of the memory that "
-        "this process may use: give it more, or ask without what needs the list: listing, facets of the whole collection, "
+        f"the list of {documents} would take more than the {most / 2**20:,.0f} MiB that it may, a fourteenth of the memory "
+        "that this process may use: give it more, or ask without what needs the list: listing, facets of the whole collection, "
         "filters by uri and by ranges or beginnings of other fields than date"
     )
 
