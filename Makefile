@@ -45,7 +45,7 @@ build/integrations/.installed build/ray/.installed: build/%/.installed: tests/%.
 # A collection on a server, which the tests start and end: on milvus-lite, as CI does, then on the server core of Milvus 2.3.5, in an
 # environment (120 MB) and a network of its own.
 CLUSTER := tests/test_engines.py tests/test_milvus.py tests/test_milvus_reading.py tests/test_milvus_index.py
-KILLS := tests/test_milvus_service.py tests/test_milvus_kills.py
+KILLS := tests/test_milvus_away.py tests/test_milvus_service.py tests/test_milvus_kills.py
 test-cluster: export TEST_KILLS := 3
 test-cluster: $(VENV)/.installed-dev build/milvus/.installed
 	$(BIN)/python -m pytest $(CLUSTER) $(KILLS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
@@ -24,6 +24,7 @@ from indexer.records import Copy, StoredPassage
 from indexer.sentences import Span
 from indexer.words import own_terms
 
+_AGAIN = 2
 MAX_LIMIT = 100
 MAX_REACH = 1000  # offset + limit
 MAX_QUESTION_CHARS = 4000  # a bound before tokens are counted; the model's own limit is lower
@@ -113,10 +114,10 @@ def search(collection: Engine, query: Query, encoding: Encoding | None = None) -
     """
     if encoding is None:
         encoding = encoded(collection, query)
-    try:
-        return _search(collection, query, encoding)
-    except ChangedError:  # a document was replaced between two looks at it, where no commit is held
-        return _search(collection, query, encoding)
+    for _ in range(_AGAIN):
+        with suppress(ChangedError):  # a document was replaced between two looks at it, where no commit is held
+            return _search(collection, query, encoding)
+    return _search(collection, query, encoding)
 
 
 def _search(collection: Engine, query: Query, encoding: Encoding) -> Answer:

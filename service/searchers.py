@@ -214,8 +214,6 @@ def _timed(query: Query, encoding: Encoding, until: float | None) -> Query:
 
 def _serve(collection: Engine, questions: IO[bytes], answers: IO[bytes]) -> None:
     """Answer what comes until nothing comes any more; None asks only whether all is loaded."""
-    with collection.view():  # opens what searches need
-        pass
     while True:
         try:
             request = pickle.load(questions)  # noqa: S301  # from the process that started this one
@@ -247,6 +245,8 @@ def main(model: str, level: logs.Level, messages: str = "") -> None:
         log.debug("process %d searches %s", os.getpid(), where)
         try:
             collection = open_engine(where, model)
+            with collection.view():  # opens what searches need
+                pass
         except PassagesError as error:  # such as a server that is away: who asks is told
             pickle.load(sys.stdin.buffer)  # noqa: S301  # as above
             pickle.dump(error, answers)

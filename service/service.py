@@ -7,7 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -34,12 +34,14 @@ from service.metrics import Metrics
 from service.problems import NotReadyError, StartError
 from service.recall import LiveRecall
 from service.rendering import Rendered
-from service.searchers import Searchers
+from service.searchers import SearcherError, Searchers
 from service.upkeep import Scrub, Upkeep
 from service.uploads import sweep
 
 log = logging.getLogger(__name__)
 _LOOK_S = 1.0
+_WATCH_S = 10.0
+_MOST_ENDED = 5  # starts in which a process that searches ended: one may have met a server that went away
 MAX_WRITERS = 4  # requests that write or wait for their turn
 SEEDS = Path(indexer.__file__).resolve().parent.parent / "seeds"
 
@@ -83,6 +85,7 @@ class Service:
         self.ready = threading.Event()
         self.failure: str | None = None
         self.waiting: str | None = None
+        self._waits_for_server = False
         self._collection: Engine | None = None
         self._holding = threading.Lock()
         self._seen = Seen(Counts(0, 0, 0, 0), 0, True, None, (), None)
@@ -152,7 +155,8 @@ class Service:
             raise LockedError("other requests are waiting to write this index: try again in a moment")
         try:
             collection = self.collection
-            with collection.catalog.read():
+            # Its own time: a body may have taken long to come.
+            with deadline.ending(time.monotonic() + self._patience_s), collection.catalog.read():
                 pass
             with deadline.ending(None):
                 yield collection
@@ -206,7 +210,13 @@ class Service:
 
     def _away(self) -> float:
         collection = self._collection
-        return float(bool(self.waiting) if collection is None else collection.is_away)
+        return float(self._waits_for_server if collection is None else collection.is_away)
+
+    def _watch_server(self, collection: Engine) -> None:
+        """Asks now and then, so that it is known whether the server is away also where nobody else asks."""
+        while not self._closed.wait(_WATCH_S):
+            with suppress(PassagesError), collection.catalog.read():
+                pass
 
     def _commit(self) -> Commit | None:
         if (collection := self._collection) is None:
@@ -234,20 +244,24 @@ class Service:
     def _get_ready(self) -> None:
         """A server that is away is waited for, at whatever step it is met, and so is a collection that is not there: who
         misspells its name must not be given an empty one."""
+        ended = 0
         while True:
             try:
                 collection = self._opened()
             except Exception as error:
                 self._let_go()
-                waits = isinstance(error, AwayError | MissingError) and isinstance(self.index, Address)
-                if not waits or self._closed.wait(_LOOK_S):
+                ended += isinstance(error, SearcherError)
+                waits = isinstance(error, AwayError | MissingError | SearcherError) and isinstance(self.index, Address)
+                if not waits or ended == _MOST_ENDED or self._closed.wait(_LOOK_S):
                     raise
-                self.waiting = str(error)
-                if isinstance(error, MissingError):  # an outage is logged where it is met
+                self.waiting, self._waits_for_server = str(error), isinstance(error, AwayError)
+                if not self._waits_for_server:  # an outage is logged where it is met
                     self.tell(self.waiting)
             else:
-                self.waiting = None
+                self.waiting, self._waits_for_server = None, False
                 break
+        if isinstance(self.index, Address):
+            threading.Thread(target=self._watch_server, args=(collection,), name="server", daemon=True).start()
         self.recall.start(collection)
         self.upkeep.start(collection)
         self.scrub.start(collection)
@@ -258,7 +272,7 @@ class Service:
         is_folder = isinstance(self.index, Path)
         collection = open_engine(
             self.index, self._model, create=is_folder, runtime=self._runtime, fold_later=self.upkeep.is_due,
-            patience_s=self._patience_s, hurries=True,
+            patience_s=self._patience_s,
         )  # fmt: skip
         searchers = Searchers(collection, self._processes)
         with self._holding:

@@ -63,7 +63,6 @@ def test_an_address_names_a_server_and_a_collection(text: str, wanted: str) -> N
         ("https://db.example.net/papers", "neither a folder nor an address"),
         ("milvus://db.example.net", "names no collection"),
         ("milvus://db.example.net/a-b", "names no collection"),
-        ("milvus://db.example.net/papers_meta", "does not end with _documents or _texts or _meta"),
         ("milvus://db.example.net:x/papers", "is no address"),
         ("milvus://root:secret@db.example.net/papers", "PASSAGES_MILVUS_TOKEN"),
         ("milvus://root:secret@db.example.net:x/papers", "PASSAGES_MILVUS_TOKEN"),
@@ -130,6 +129,11 @@ def test_a_collection_that_was_released_is_loaded_again_and_no_other_one_is(serv
 def test_a_collection_that_is_not_there_is_told_of(server: MilvusServer, encoder: Encoder) -> None:
     with pytest.raises(CatalogError, match=r"there is no index at milvus://127\.0\.0\.1:"):
         open_engine(server.address("nothing"), encoder=encoder)
+
+
+def test_a_collection_is_not_called_as_a_table_of_another_one(server: MilvusServer, encoder: Encoder) -> None:
+    with pytest.raises(CatalogError, match="does not end with _documents or _texts or _meta"):
+        open_engine(server.address("papers_meta"), create=True, encoder=encoder)
 
 
 def test_a_certificate_that_cannot_be_read_is_told_of(tmp_path: Path, encoder: Encoder) -> None:

@@ -15,7 +15,7 @@ _PORT = 19530
 # What a server takes as a name, less the room that the names of a collection's other tables need.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
 
-_TAKEN = ("_documents", "_texts", "_meta")
+TAKEN = ("_documents", "_texts", "_meta")
 
 Consistency = Literal["Strong", "Session", "Bounded", "Eventually"]
 CONSISTENCIES: tuple[Consistency, ...] = get_args(Consistency)
@@ -66,8 +66,6 @@ def where_of(text: str) -> Where:
     if parts.scheme != SCHEME or not host:
         raise AddressError(f"{text} is neither a folder nor an address; write a folder, or {wanted}")
     name = parts.path.removeprefix("/")
-    if name.endswith(_TAKEN):
-        raise AddressError(f"{text}: a collection's name does not end with {' or '.join(_TAKEN)}, as its tables' do")
     if not _NAME.fullmatch(name) or parts.query or parts.fragment:
         raise AddressError(
             f"{text} names no collection: up to 200 letters, digits and _, such as {SCHEME}://{host}:{port}/papers"

@@ -22,11 +22,9 @@ def open_engine(
     runtime: Kind = "auto",
     fold_later: Callable[[], None] | None = None,
     patience_s: float | None = None,
-    hurries: bool = False,
 ) -> Engine:
     """The collection that is there, or a new one if ``create``; see :class:`indexer.collection.Collection`. ``patience_s`` is
-    how long a server may be away before that is an error; ``hurries``: once it is known to be away, that is one at once.
-    Raises :class:`indexer.errors.PassagesError`."""
+    how long a server may be away before that is an error. Raises :class:`indexer.errors.PassagesError`."""
     if isinstance(where, Path):
         return Collection(where, model, create=create, encoder=encoder, runtime=runtime, fold_later=fold_later)
     from indexer.engines.milvus.collection import PATIENCE_S, MilvusCollection
@@ -34,5 +32,4 @@ def open_engine(
     patience = PATIENCE_S if patience_s is None else patience_s
     return MilvusCollection(
         where, model, create=create, encoder=encoder, runtime=runtime, fold_later=fold_later, patience_s=patience,
-        hurries=hurries,
     )  # fmt: skip

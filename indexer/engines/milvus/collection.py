@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from indexer import deadline
 from indexer.documents import Document
 from indexer.encoder import Encoder
-from indexer.engines.address import Address, Consistency
+from indexer.engines.address import TAKEN, Address, Consistency
 from indexer.engines.contract import Engine
 from indexer.engines.milvus.connection import Connection, Tables
 from indexer.engines.milvus.encoding import described_of, described_text, tags, token_fields
@@ -26,7 +26,7 @@ from indexer.engines.milvus.writer import MilvusWriter
 from indexer.lock import LockedError
 from indexer.ranking import READINGS
 from indexer.runtimes import Kind
-from indexer.schema import MissingError
+from indexer.schema import CatalogError, MissingError
 
 PATIENCE_S = 60.0  # a server that was started again takes half a minute until it answers
 _COUNTED = 3  # times that documents are counted, if others commit meanwhile
@@ -49,14 +49,12 @@ class MilvusCollection(Engine):
         runtime: Kind = "auto",
         fold_later: Callable[[], None] | None = None,
         patience_s: float = PATIENCE_S,
-        hurries: bool = False,
     ) -> None:
         """Open what is at ``address``, or make it if ``create``. A call waits ``patience_s`` for the server, unless it has a
-        time of its own (:mod:`indexer.deadline`); ``hurries``: see :class:`Connection`. Raises :class:`MissingError`, and what
-        :meth:`Connection.call` raises."""
+        time of its own (:mod:`indexer.deadline`). Raises :class:`MissingError`, and what :meth:`Connection.call` raises."""
         super().__init__(model, encoder, runtime, fold_later)
         self.address = address
-        self._connection = Connection(address, patience_s, hurries)
+        self._connection = Connection(address, patience_s)
         self._lock = _Lock()
         self._mirrors = Mirrors()
         self._frequencies = Frequencies()
@@ -178,6 +176,10 @@ class MilvusCollection(Engine):
         if has(self._connection, META):
             make_named(self._connection)  # loads them, and makes what an interruption left out
         elif create:
+            if self.address.collection.endswith(TAKEN):
+                raise CatalogError(
+                    f"{self.address}: a new collection's name does not end with {' or '.join(TAKEN)}, as its tables' do"
+                )
             make_named(self._connection)
         else:
             raise MissingError(f"there is no index at {self.address}; make one: passages index --index {self.address} PATH...")

@@ -6,6 +6,7 @@ The client's own words are not shown: they hold traces. What is told is what to 
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import re
 import socket
@@ -14,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from indexer.engines.address import Address, Consistency
 from indexer.errors import AwayError, PassagesError
@@ -47,6 +48,9 @@ _NOT_LOADED = 101  # as after a restart of the small server
 _PING_MS = 300_000
 # By itself it waits longer after each connection that failed, up to two minutes: a server that is back would wait so long.
 _CONNECTING = {"grpc.initial_reconnect_backoff_ms": 100, "grpc.max_reconnect_backoff_ms": 1000}
+# Its client describes a table without an end when it begins to read pages, so the connection has one for that.
+_DESCRIBING = {"name": [{"service": "milvus.proto.milvus.MilvusService", "method": "DescribeCollection"}], "timeout": "10s"}
+_ENDS = {"grpc.service_config": json.dumps({"methodConfig": [_DESCRIBING]})}
 _REFUSED = re.compile(
     r"auth check failure|permission deny|privilege not |invalid api key|code = unauthenticated", re.IGNORECASE
 )
@@ -66,11 +70,10 @@ class Server(NamedTuple):
 
 
 class Connection:
-    """One client, made on first use. Safe to share between threads. ``hurries``: while the server is known to be away, a call
-    looks once whether it is back, and does not wait for it: else all who answer requests would soon wait."""
+    """One client, made on first use. Safe to share between threads."""
 
-    def __init__(self, address: Address, patience_s: float, hurries: bool = False) -> None:
-        self.address, self.patience_s, self.hurries = address, patience_s, hurries
+    def __init__(self, address: Address, patience_s: float) -> None:
+        self.address, self.patience_s = address, patience_s
         self._closed = False
         self._client: MilvusClient | None = None
         self._making = threading.Lock()
@@ -79,23 +82,40 @@ class Connection:
 
     def call(self, work: Callable[[MilvusClient, float], T], until: float | None = None) -> T:
         """``work`` with the client and the seconds that it may take, again and again until it succeeds or ``until`` (on the
-        clock of :func:`time.monotonic`). Raises :class:`AwayError`, :class:`ServerError`."""
+        clock of :func:`time.monotonic`). Raises :class:`AwayError`, :class:`ServerError`.
+
+        While the server is known to be away, who has an end only looks whether it is back, and does not wait for it, or all who
+        answer requests would soon wait; one at a time has all of its time, since a server that is back may be slow."""
         end = time.monotonic() + self.patience_s if until is None else until
-        if self._outage.is_told and (self.hurries or until is not None):
-            end = min(end, time.monotonic() + _HURRY_S)
+        if until is None or not self._outage.is_told:
+            return self._tried(work, end)
+        if not self._outage.probing.acquire(blocking=False):
+            return self._tried(work, min(end, time.monotonic() + _HURRY_S))
+        try:
+            return self._tried(work, end)
+        finally:
+            self._outage.probing.release()
+
+    def _tried(self, work: Callable[[MilvusClient, float], T], end: float) -> T:
+        if time.monotonic() >= end:
+            raise AwayError(f"no time was left to ask the Milvus server at {self.address}: ask again in a moment")
         pause = _PAUSE_S
         while True:
             try:
-                left = max(0.05, end - time.monotonic())
+                began = time.monotonic()
+                left = max(_PAUSE_S, end - began)
                 made = work(self._made(left), left)
             except PassagesError:
                 raise
             except Exception as error:
-                passing = self._passing(error)
-                if getattr(error, "code", None) == _NOT_LOADED:
+                passing, code = self._passing(error), getattr(error, "code", None)
+                if code == _NOT_LOADED:
                     self._load(end)
-                self._outage.met(passing)
+                if left >= _HURRY_S:  # a try that had no time says nothing of the server
+                    self._outage.met(passing, began)
                 if time.monotonic() + pause >= end:
+                    if code == _NOT_CONNECTED and not _is_known(self.address.host):
+                        passing = "cannot be found: there is no address for its name"
                     raise AwayError(f"the Milvus server at {self.address} {passing}") from error
             else:
                 self._outage.is_over()
@@ -139,10 +159,10 @@ class Connection:
         from grpc import RpcError
         from pymilvus.exceptions import MilvusException
 
-        client = self._made(_PAUSE_S)
         for table in TABLES:
-            with suppress(MilvusException, RpcError):  # one that is not there; who has called tells the rest
-                client.load_collection(table_name(self.address, table), timeout=max(0.05, end - time.monotonic()))
+            left = max(_PAUSE_S, (end - time.monotonic()) / len(TABLES))
+            with suppress(MilvusException, RpcError, OSError):  # one that is not there; who has called tells the rest
+                self._made(left).load_collection(table_name(self.address, table), timeout=left)
 
     def _passing(self, error: Exception) -> str:
         """What to say of an error that passes by itself. Raises :class:`ServerError` for what will not, and what is no error of
@@ -150,14 +170,15 @@ class Connection:
         from grpc import RpcError, StatusCode
         from pymilvus.exceptions import MilvusException, ParamError
 
-        said, code, status = self._anonymous(str(error)), getattr(error, "code", None), _status_of(error)
+        said, code, status = str(error), getattr(error, "code", None), _status_of(error)
+        meant = self._anonymous(said)
         if code == _NOT_LOADED:
             return "is loading the collection: ask again in a moment"
-        if status == StatusCode.UNAUTHENTICATED or code in _REFUSED_CODES or _REFUSED.search(said):
+        if status == StatusCode.UNAUTHENTICATED or code in _REFUSED_CODES or _REFUSED.search(meant):
             raise ServerError(
                 f"the Milvus server at {self.address} refuses this user: set PASSAGES_MILVUS_TOKEN to user:password"
             ) from error
-        if self.address.authority and _CERTIFICATE.search(said):
+        if self.address.authority and _CERTIFICATE.search(meant):
             raise ServerError(
                 f"the certificate of the Milvus server at {self.address} is not of {self.address.authority}: {_line(said)}"
             ) from error
@@ -167,8 +188,6 @@ class Connection:
             raise error
         if isinstance(code, int) and code not in (_UNEXPECTED, _NOT_CONNECTED):
             return f"cannot do it now ({_line(said)}): ask again in a moment"
-        if code == _NOT_CONNECTED and not _is_known(self.address.host):
-            return "cannot be found: there is no address for its name"
         return "does not answer: look whether it runs, and ask again in a moment" + (
             _OR_NOT_TO_US if code == _NOT_CONNECTED else ""
         )
@@ -176,7 +195,7 @@ class Connection:
     def _anonymous(self, said: str) -> str:
         """Without the names that people have given, which may hold any word."""
         for name in (self.address.collection, self.address.host):
-            said = said.replace(name, "_")
+            said = re.sub(rf"(?<!\w){re.escape(name)}", "_", said)
         return said
 
 
@@ -186,6 +205,7 @@ class _Outage:
 
     def __init__(self, address: Address) -> None:
         self._address = address
+        self.probing = threading.Lock()  # held by who finds out whether it is over
         self._lock = threading.Lock()
         self._since: float | None = None
         self._is_told = False
@@ -195,11 +215,11 @@ class _Outage:
         """Whether it does not answer, for some time already."""
         return self._is_told
 
-    def met(self, what: str) -> None:
-        """A call has failed, since the server ``what``."""
+    def met(self, what: str, began: float) -> None:
+        """A call that ``began`` then has failed, since the server ``what``."""
         now = time.monotonic()
         with self._lock:
-            self._since = now if self._since is None else self._since
+            self._since = began if self._since is None else self._since
             if self._is_told or now - self._since < _TOLD_S:
                 return
             self._is_told = True
@@ -260,15 +280,25 @@ class Tables:
 
     def pages(self, table: str, condition: str, fields: Sequence[str]) -> Iterator[list[Row]]:
         """All rows that meet a condition, however many, by primary key, some at a time."""
-        # Pages end at the key that the one before ended with, so a page that failed can be asked for again.
-        pages = self._call(
-            lambda client, left: client.query_iterator(
-                self.name(table), batch_size=_PAGE, filter=condition, output_fields=list(fields), timeout=left,
-                consistency_level=self._consistency,
-            )
-        )  # fmt: skip
+        name = self.name(table)
+
+        def begun(client: MilvusClient, left: float) -> Any:
+            # What asks for pages begins with a call of its own that has no end: this one fails in time where that would not.
+            client.describe_collection(name, timeout=left)
+            return client.query_iterator(
+                name, batch_size=_PAGE, filter=condition, output_fields=list(fields), timeout=left,
+                consistency_level=self._consistency, retry_times=1,
+            )  # fmt: skip
+
+        pages = self._call(begun)
+
+        def following(_: MilvusClient, left: float) -> list[Row]:
+            # Pages end at the key that the one before ended with, so a page that failed can be asked for again.
+            pages._timeout = left  # else each had the time that the first one had
+            return cast("list[Row]", pages.next())
+
         try:
-            while page := self._call(lambda *_: pages.next()):
+            while page := self._call(following):
                 yield page
         finally:
             pages.close()
@@ -350,7 +380,7 @@ def _client(address: Address, left: float) -> MilvusClient:
         ) from error
     # It sets up its own logging when it is imported, and makes a traceback of each try that fails.
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
-    more: dict[str, Any] = {"grpc_options": {"grpc.keepalive_time_ms": _PING_MS, **_CONNECTING}}
+    more: dict[str, Any] = {"grpc_options": {"grpc.keepalive_time_ms": _PING_MS, **_CONNECTING, **_ENDS}}
     if address.token:
         more["token"] = address.token
     if address.authority:
@@ -372,11 +402,19 @@ def _status_of(error: BaseException | None) -> Any:
 
 
 def _is_known(host: str) -> bool:
-    try:
-        socket.getaddrinfo(host, None)
-    except OSError:
-        return False
-    return True
+    """Whether a host has an address, as far as that is told at once."""
+    unknown = threading.Event()
+
+    def look_up() -> None:
+        try:
+            socket.getaddrinfo(host, None)
+        except (OSError, UnicodeError):
+            unknown.set()
+
+    looking = threading.Thread(target=look_up, name="host", daemon=True)
+    looking.start()
+    looking.join(_HURRY_S)
+    return not unknown.is_set()
 
 
 def _readable(authority: Path) -> Path:

@@ -28,8 +28,7 @@ from indexer.tokens import TokenCodes
 
 CHUNK_BYTES = 60_000
 MAX_BYTES = 65_535
-MAX_TAGS = 4_000  # fields and values of a document's metadata, lists taken apart
-MOST_TAGS = 4_096  # that a server takes: some are of title, date, media type and source
+MAX_TAGS = 4_000  # fields and values of a document's metadata, lists taken apart, title and the like; a server takes 4,096
 _WORD = 9  # eight letters and a space
 MAX_TERMS = CHUNK_BYTES // _WORD
 _TO_LETTERS = bytes.maketrans(b"0123456789abcdef", b"abcdefghijklmnop")
@@ -172,10 +171,10 @@ def tags(described: Mapping[str, Any], source: str) -> list[str]:
         for one in value if isinstance(value, list) else [value]:
             if (kind := kind_of(one)) is not None:
                 found.add(tag(kind, name, one))
-    if (count := len(found) - own) > MAX_TAGS:
+    if len(found) > MAX_TAGS:
         raise UnreadableError(
-            f"has {count} fields and values of metadata, lists taken apart; on a Milvus server it can have {MAX_TAGS}: leave "
-            "some out"
+            f"has {len(found) - own} fields and values of metadata, lists taken apart; on a Milvus server it can have "
+            f"{MAX_TAGS - own}: leave some out"
         )
     return sorted(found)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from indexer.engines.milvus.connection import TABLES, Connection, Server, Tables
-from indexer.engines.milvus.encoding import MAX_BYTES, MOST_TAGS, token_fields
+from indexer.engines.milvus.encoding import MAX_BYTES, MAX_TAGS, token_fields
 from indexer.models import ModelContract
 from indexer.words import K1, B
 
@@ -128,7 +128,7 @@ def _passages(client: MilvusClient, contract: ModelContract, server: Server) -> 
     for name, length in (("id", 32), ("document", 32), ("input", 64), ("content", 32), ("date", 32), ("head", MAX_BYTES)):
         schema.add_field(name, DataType.VARCHAR, max_length=length)
     schema.add_field("generation", DataType.INT64)
-    schema.add_field("tags", DataType.ARRAY, element_type=DataType.VARCHAR, max_capacity=MOST_TAGS, max_length=24)
+    schema.add_field("tags", DataType.ARRAY, element_type=DataType.VARCHAR, max_capacity=MAX_TAGS, max_length=24)
     for at in range(token_fields(contract)):
         schema.add_field(f"tokens_{at}", DataType.VARCHAR, max_length=MAX_BYTES)
     schema.add_field("vector", DataType.FLOAT_VECTOR, dim=contract.dimension)
