@@ -189,21 +189,28 @@ def _killed_while_writing(server: MilvusServer, first: Server, second: Server) -
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        for wait_s in (0.9, 1.3):
-            time.sleep(wait_s)
+        for _ in range(2):
+            _wait_for_another(acknowledged)
+            time.sleep(0.05)  # the next one is on its way
             server.kill()
             server.start()
+        _wait_for_another(acknowledged)
     finally:
-        time.sleep(1)
         ended.set()
         writer.join()
     _recovered(second)
-    assert acknowledged
     with second.api() as api:
         for name in acknowledged:
             reply = api.call("GET", f"/v1/documents/{name}")
             assert reply.status == 200, name
             assert reply.body["text"].endswith("It has a second paragraph.")
+
+
+def _wait_for_another(acknowledged: list[str]) -> None:
+    before, until = len(acknowledged), time.monotonic() + BACK_S
+    while len(acknowledged) == before:
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 def _unavailable(one: Server) -> dict[str, Any]:
