@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 # Read by Ray when it is imported: nothing is reported, and every node listens on 127.0.0.1 alone (what it is named after is
@@ -19,6 +20,8 @@ NODES, CPUS = 3, 1
 def main(folder: str) -> None:
     """Start them, say where, and end them."""
     os.environ.update(LOOPBACK)
+    os.environ["RAY_TMPDIR"] = folder  # where it writes the address too, and for that makes no folder
+    (Path(folder) / "ray").mkdir(exist_ok=True)
     from ray.cluster_utils import Cluster
 
     common: dict[str, Any] = {"num_cpus": CPUS, "object_store_memory": 150 << 20, "temp_dir": folder}
