@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -13,8 +13,6 @@ import pytest
 from indexer.engines.milvus.connection import Connection, Tables
 from indexer.errors import AwayError
 from tests.milvus import MilvusServer, milvus
-
-Call = Callable[[Connection], object]
 
 
 @pytest.fixture
@@ -27,7 +25,7 @@ def server(tmp_path: Path) -> Iterator[MilvusServer]:
 def connection(server: MilvusServer) -> Iterator[Connection]:
     """To a server that is there."""
     with closing(Connection(server.address("papers"), 10)) as connection:
-        _listed(connection)
+        connection.call(_call)
         yield connection
 
 
@@ -48,8 +46,7 @@ def test_who_reads_by_pages_waits_no_longer_than_it_may(server: MilvusServer, co
 
 def test_a_server_that_is_slow_once_it_is_back_is_back(server: MilvusServer, connection: Connection) -> None:
     _stalled(server, connection)
-    slow: Call = lambda connection: connection.call(_after(1.5), time.monotonic() + 10)  # noqa: E731
-    assert slow(connection) == []
+    assert connection.call(_after(1.5), time.monotonic() + 10) == []
     assert not connection.is_away
 
 
@@ -101,15 +98,9 @@ def _after(seconds: float) -> Callable[[object, float], object]:
     return call
 
 
-def _listed(connection: Connection) -> object:
-    return connection.call(_call)
-
-
 def _caught(work: Callable[[], object]) -> None:
-    try:
+    with suppress(AwayError):
         work()
-    except AwayError:
-        return
 
 
 def _stalled(server: MilvusServer, connection: Connection) -> None:

@@ -15,8 +15,6 @@ _PORT = 19530
 # What a server takes as a name, less the room that the names of a collection's other tables need.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
 
-TAKEN = ("_documents", "_texts", "_meta")
-
 Consistency = Literal["Strong", "Session", "Bounded", "Eventually"]
 CONSISTENCIES: tuple[Consistency, ...] = get_args(Consistency)
 

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from indexer import deadline
 from indexer.documents import Document
 from indexer.encoder import Encoder
-from indexer.engines.address import TAKEN, Address, Consistency
+from indexer.engines.address import Address, Consistency
 from indexer.engines.contract import Engine
-from indexer.engines.milvus.connection import Connection, Tables
+from indexer.engines.milvus.connection import TABLES, Connection, Tables
 from indexer.engines.milvus.encoding import described_of, described_text, tags, token_fields
 from indexer.engines.milvus.generations import STALE_S, sweep, sweep_unnamed
 from indexer.engines.milvus.mirror import Mirror, Mirrors
@@ -176,9 +176,10 @@ class MilvusCollection(Engine):
         if has(self._connection, META):
             make_named(self._connection)  # loads them, and makes what an interruption left out
         elif create:
-            if self.address.collection.endswith(TAKEN):
+            taken = tuple(f"_{table}" for table in TABLES if table)
+            if self.address.collection.endswith(taken):
                 raise CatalogError(
-                    f"{self.address}: a new collection's name does not end with {' or '.join(TAKEN)}, as its tables' do"
+                    f"{self.address}: a new collection's name does not end with {' or '.join(taken)}, as its tables' do"
                 )
             make_named(self._connection)
         else:
