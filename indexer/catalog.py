@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from indexer.checksums import Mismatch
 from indexer.errors import PassagesError
-from indexer.faults import advice_on, tells_damage, tells_full
+from indexer.faults import advice_on, tells_damage, tells_full, tells_readonly
 from indexer.files import sync_folder
 from indexer.hashes import content_hash, document_hash, passage_ids
 from indexer.lock import WriterLock
@@ -117,8 +117,7 @@ class Catalog:
     @contextmanager
     def write(self) -> Iterator[Writer]:
         """A write transaction: committed at the end of the block, or not at all. The caller holds the writer lock."""
-        with self._writing, self._explained("written") as history, self._trusted() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._writing, self._explained("written") as history, self._begun() as connection:
             changes = connection.total_changes
             try:
                 writer = Writer(connection)
@@ -266,6 +265,20 @@ class Catalog:
         with self._borrowed() as connection:
             yield connection
 
+    @contextmanager
+    def _begun(self) -> Iterator[sqlite3.Connection]:
+        """The same, in a write transaction.
+
+        What cannot be written just then SQLite opens to read, without a word and for as long as the connection lives. One that
+        a question opened while the disk was full or read-only goes on reading, and is not what is written with afterwards."""
+        with self._trusted() as connection:
+            if _begins(connection):
+                yield connection
+                return
+        with closing(self._connect()) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+
     def _notice(self) -> None:
         inode = _inode(self.file)
         if inode != self._inode:
@@ -331,6 +344,19 @@ class Catalog:
         self._damaged = (history and history.identity) or self._identity
         self.damage = f"{self.file} {what}; {advice(self.folder)}"
         raise DamagedError(self.damage) from cause
+
+
+def _begins(connection: sqlite3.Connection) -> bool:
+    """Whether it is now in a write transaction; not if it was opened to read."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")  # this fails if only the log is read-only; if the file is, that shows at a write
+        connection.execute("UPDATE state SET commits = commits WHERE FALSE")
+    except sqlite3.OperationalError as error:
+        connection.rollback()
+        if tells_readonly(error):
+            return False
+        raise
+    return True
 
 
 def _inode(file: Path) -> int:

@@ -32,6 +32,11 @@ def tells_full(error: sqlite3.Error) -> bool:
     return _code(error) == sqlite3.SQLITE_FULL
 
 
+def tells_readonly(error: sqlite3.Error) -> bool:
+    """Whether the connection, or the disk, is one to read only."""
+    return _code(error) == sqlite3.SQLITE_READONLY
+
+
 def advice_on(file: Path, error: sqlite3.Error) -> str:
     """What to do about it."""
     if not all(os.access(path, os.W_OK) for path in (file.parent, file) if path.exists()):

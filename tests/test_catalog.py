@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
 
@@ -387,6 +387,24 @@ def test_a_file_that_may_not_be_written_is_read_and_a_write_changes_nothing(unpr
         put(catalog, "a", "two")
     assert (list(keys(catalog)), generation(catalog)) == (["one"], 1)
     catalog.close()
+
+
+def test_what_was_opened_to_read_while_nothing_could_be_written_is_not_used_to_write(unprivileged: Path) -> None:
+    catalog = Catalog(unprivileged)
+    put(catalog, "a", "one")
+    with catalog.read():  # so the log stays, which must not be writable either
+        for file in unprivileged.iterdir():
+            file.chmod(0o400)
+        with ExitStack() as readers:
+            for _ in range(3):
+                assert readers.enter_context(catalog.read()).document_ids() == ["a"]
+    for file in unprivileged.iterdir():
+        file.chmod(0o600)
+    put(catalog, "a", "two")
+    put(catalog, "a", "three")
+    assert (list(keys(catalog)), generation(catalog)) == (["three"], 3)
+    catalog.close()
+    assert open_files(unprivileged) == []
 
 
 def test_closing_closes_every_connection(tmp_path: Path) -> None:
