@@ -117,7 +117,7 @@ class Catalog:
     @contextmanager
     def write(self) -> Iterator[Writer]:
         """A write transaction: committed at the end of the block, or not at all. The caller holds the writer lock."""
-        with self._writing, self._explained("written") as history, self._begun() as connection:
+        with self._writing, self._explained("written") as history, self._trusted(to_write=True) as connection:
             changes = connection.total_changes
             try:
                 writer = Writer(connection)
@@ -219,8 +219,8 @@ class Catalog:
         raise Mismatch(f"its last commits are missing: it is at {generation}, and was at {known[1]} ({keep})")
 
     @contextmanager
-    def _borrowed(self) -> Iterator[sqlite3.Connection]:
-        connection = self._connection()
+    def _borrowed(self, *, to_write: bool = False) -> Iterator[sqlite3.Connection]:
+        connection = self._writable() if to_write else self._connection()
         inode = self._inode
         try:
             yield connection
@@ -239,6 +239,25 @@ class Catalog:
             if inode == self._inode:
                 return connection
             connection.close()
+
+    def _writable(self) -> sqlite3.Connection:
+        """One in a write transaction.
+
+        SQLite opens to read what it cannot open to write, without a word and for as long as the connection lives: some of those
+        that wait may be of questions that came while the disk was read-only or failed. They are closed, all of them if all are
+        such, since SQLite opens the memory that connections share only once, and perhaps to read, too."""
+        for _ in range(self._idle.qsize()):
+            connection = self._connection()
+            try:
+                _begin_to_write(connection)
+            except sqlite3.OperationalError as error:
+                if not tells_readonly(error):
+                    raise
+            else:
+                return connection
+        connection = self._connect()
+        _begin_to_write(connection)
+        return connection
 
     def _drop_idle(self) -> None:
         while True:
@@ -259,24 +278,11 @@ class Catalog:
         return connection
 
     @contextmanager
-    def _trusted(self) -> Iterator[sqlite3.Connection]:
-        """A connection to what is in the catalog's place now. Raises :class:`DamagedError` if that is known to be damaged."""
+    def _trusted(self, *, to_write: bool = False) -> Iterator[sqlite3.Connection]:
+        """A connection to what is in the catalog's place now; ``to_write``, in a write transaction. Raises
+        :class:`DamagedError` if that is known to be damaged."""
         self._notice()
-        with self._borrowed() as connection:
-            yield connection
-
-    @contextmanager
-    def _begun(self) -> Iterator[sqlite3.Connection]:
-        """The same, in a write transaction.
-
-        What cannot be written just then SQLite opens to read, without a word and for as long as the connection lives. One that
-        a question opened while the disk was full or read-only goes on reading, and is not what is written with afterwards."""
-        with self._trusted() as connection:
-            if _begins(connection):
-                yield connection
-                return
-        with closing(self._connect()) as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._borrowed(to_write=to_write) as connection:
             yield connection
 
     def _notice(self) -> None:
@@ -346,17 +352,14 @@ class Catalog:
         raise DamagedError(self.damage) from cause
 
 
-def _begins(connection: sqlite3.Connection) -> bool:
-    """Whether it is now in a write transaction; not if it was opened to read."""
+def _begin_to_write(connection: sqlite3.Connection) -> None:
+    """Raises :class:`sqlite3.OperationalError`, also for one that was opened to read; it is closed then."""
     try:
         connection.execute("BEGIN IMMEDIATE")  # this fails if only the log is read-only; if the file is, that shows at a write
         connection.execute("UPDATE state SET commits = commits WHERE FALSE")
-    except sqlite3.OperationalError as error:
-        connection.rollback()
-        if tells_readonly(error):
-            return False
+    except BaseException:
+        connection.close()
         raise
-    return True
 
 
 def _inode(file: Path) -> int:

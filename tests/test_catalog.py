@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -26,7 +27,7 @@ from indexer.ingest import reindex
 from indexer.models import ModelContract, ModelError
 from indexer.passages import Passage
 from indexer.records import EncodedPassage
-from indexer.schema import SCHEMA_VERSION, CatalogError
+from indexer.schema import SCHEMA_VERSION, CatalogError, DamagedError
 from indexer.search import Query, search
 from indexer.sentences import Span
 
@@ -405,6 +406,39 @@ def test_what_was_opened_to_read_while_nothing_could_be_written_is_not_used_to_w
     assert (list(keys(catalog)), generation(catalog)) == (["three"], 3)
     catalog.close()
     assert open_files(unprivileged) == []
+
+
+def test_a_process_that_was_started_while_nothing_could_be_written_writes_when_it_can(unprivileged: Path) -> None:
+    (unprivileged / "killed").mkdir()
+    with closing(Catalog(unprivileged / "killed")) as killed:
+        put(killed, "a", "one")
+        shutil.copytree(unprivileged / "killed", unprivileged / "index")  # with its log
+    files = list((unprivileged / "index").iterdir())
+    for file in files:
+        file.chmod(0o400)
+    with closing(Catalog(unprivileged / "index")) as catalog:
+        with pytest.raises(CatalogError, match="cannot be written"):
+            put(catalog, "a", "two")
+        assert list(keys(catalog)) == ["one"]
+        for file in files:
+            file.chmod(0o600)
+        put(catalog, "a", "three")
+        assert list(keys(catalog)) == ["three"]
+
+
+def test_a_write_that_cannot_begin_holds_up_nobody(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    put(catalog, "a", "one")
+    with closing(sqlite3.connect(tmp_path / CATALOG_FILE, isolation_level=None, timeout=0)) as other:
+        other.execute("PRAGMA writable_schema = ON")
+        other.execute("CREATE TABLE strange (a)")
+        other.execute("UPDATE sqlite_schema SET sql = 'CREATE GARBAGE' WHERE name = 'strange'")
+        (version,) = other.execute("PRAGMA schema_version").fetchone()
+        other.execute(f"PRAGMA schema_version = {version + 1}")
+        with pytest.raises(DamagedError):
+            put(catalog, "a", "two")
+        other.execute("BEGIN IMMEDIATE")
+    catalog.close()
 
 
 def test_closing_closes_every_connection(tmp_path: Path) -> None:
