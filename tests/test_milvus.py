@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from indexer.encoder import Encoder
 from indexer.engines.address import Address, AddressError, where_of
 from indexer.engines.copying import CopyError, copy
 from indexer.engines.milvus.collection import MilvusCollection
-from indexer.engines.milvus.connection import ServerError, Tables, server_of
+from indexer.engines.milvus.connection import ServerError, Tables, one_of, server_of
 from indexer.engines.milvus.generations import sweep, sweep_unnamed
 from indexer.engines.milvus.writer import MilvusWriter
 from indexer.engines.opening import open_engine
@@ -246,6 +247,71 @@ def test_a_writer_whose_rows_were_cleared_away_meanwhile_names_none_of_them(
     assert (rows(engine, ""), rows(engine, "texts"), rows(engine, "documents")) == (1, 1, 1)
     put(engine, Document("one", "", "A heron stands."))
     assert [one.passage.text for one in search(engine, Query("What does it do?")).results] == ["A heron stands."]
+
+
+def test_a_writer_that_goes_on_while_its_rows_are_cleared_away_names_none_of_them(
+    engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(engine, Document("one", "", "An otter sleeps."))
+    check, delete = MilvusWriter._check_note, Tables.delete
+    told: list[AwayError] = []
+
+    def sweep_and_go_on(self: MilvusWriter, note: str) -> None:
+        def delete_and_go_on(tables: Tables, table: str, condition: str) -> None:
+            if not told:  # the sweeper has seen what is named, and deletes
+                with pytest.raises(AwayError) as raised:
+                    check(self, note)
+                told.append(raised.value)
+            delete(tables, table, condition)
+
+        with monkeypatch.context() as inner:
+            inner.setattr(Tables, "delete", delete_and_go_on)
+            sweep(self.tables, -1)
+        raise told[0]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MilvusWriter, "_check_note", sweep_and_go_on)
+        with pytest.raises(AwayError, match="try again"):
+            put(engine, Document("one", "", "A heron stands."))
+    assert (rows(engine, ""), rows(engine, "texts"), rows(engine, "documents")) == (1, 1, 1)
+    assert sweep(Tables(engine._connection, consistency="Strong"), -1) == 0
+
+
+def test_what_ended_in_the_middle_of_clearing_up_is_cleared_up(
+    engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(MilvusWriter, "_check_note", lambda *_: 1 / 0)
+        with suppress(ZeroDivisionError):
+            put(engine, Document("one", "", "An otter sleeps."))
+    tables = Tables(engine._connection, consistency="Strong")
+    with monkeypatch.context() as patched:
+        patched.setattr(Tables, "delete", lambda *_: 1 / 0)
+        with suppress(ZeroDivisionError):
+            sweep(tables, -1)
+    assert rows(engine, "texts") == 1
+    assert sweep(tables, -1) == 1
+    assert (rows(engine, "texts"), tables.query("meta", one_of("kind", ["pending", "sweeping"]), ["key"])) == (0, [])
+
+
+def test_what_is_written_anew_does_not_undo_what_another_writer_did_meanwhile(engine: MilvusCollection) -> None:
+    for name in ("changed", "deleted", "left"):
+        put(engine, Document(name, "", f"An otter sleeps in {name}."))
+    with engine.lock.held(1), engine.catalog.write() as writer:
+        read = {name: writer.document(name) for name in ("changed", "deleted", "left")}
+        encoded = {name: writer.encoded_of(name) for name in read}
+        with closing(MilvusCollection(engine.address, "", encoder=engine.encoder, patience_s=20)) as other:
+            put(other, Document("changed", "", "A heron stands."))
+            assert remove(other, "deleted")
+        for name, document in read.items():
+            assert document is not None
+            writer.put_document(replace(document, title="Anew"), None, encoded[name])
+    with engine.catalog.read() as snapshot:
+        assert snapshot.document("changed") == Document("changed", "", "A heron stands.")
+        assert snapshot.document("deleted") is None
+        assert snapshot.document("left") == Document("left", "Anew", "An otter sleeps in left.")
+        assert snapshot.sizes() == (2, 2)
+    assert (rows(engine, ""), rows(engine, "texts"), rows(engine, "documents")) == (2, 2, 2)
 
 
 def test_rows_that_two_writers_of_one_document_left_are_cleared_away(

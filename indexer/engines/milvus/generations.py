@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from indexer.engines.milvus.connection import Row, Tables, one_of
 from indexer.engines.milvus.encoding import KEPT, kept_of
-from indexer.engines.milvus.state import pending_rows
+from indexer.engines.milvus.state import pending_rows, sweeping_row
 from indexer.engines.milvus.tables import DOCUMENTS, META, PASSAGES, TEXTS
 
 # Nobody takes so long from a note to the end of what it tells of.
@@ -31,6 +31,8 @@ def sweep(tables: Tables, at_least_s: float = STALE_S) -> int:
     """Clear up after whoever ended in the middle of writing, at least so many seconds ago; how many notes there were."""
     oldest = _oldest(at_least_s)
     stale = [one for one in pending_rows(tables) if one[0] < oldest]
+    if stale:  # before it is looked what is named: who stood still and goes on now would name what is deleted here
+        tables.upsert(META, [sweeping_row(*one) for one in stale])
     for generation, replaced in stale:
         known = {row["key"]: kept_of(row) for row in tables.get(DOCUMENTS, list(replaced), KEPT)}
         written = {key for key, kept in known.items() if kept.generation == generation}

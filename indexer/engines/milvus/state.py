@@ -17,7 +17,7 @@ from indexer.models import ModelContract
 from indexer.records import Source
 
 FORMAT = 1
-STATE, CONTRACT, LANGUAGE, SOURCE, PENDING = "state", "contract", "language", "source", "pending"
+STATE, CONTRACT, LANGUAGE, SOURCE, PENDING, SWEEPING = "state", "contract", "language", "source", "pending", "sweeping"
 _FIELDS = ("key", "kind", "value")
 _FEWER_TOLD = (400, 100, 20, 1)  # failures, and remarks, of a file that says too much
 _LONGEST_TOLD = 500  # characters of each of them
@@ -114,13 +114,18 @@ def meta_row(key: str, kind: str, value: Any) -> dict[str, Any]:
 
 def pending_rows(tables: Tables) -> list[tuple[int, Mapping[str, Any]]]:
     """The generations that are being written, or were when who wrote them ended, with what they replace."""
-    rows: Sequence[Mapping[str, Any]] = tables.query(META, f'kind == "{PENDING}"', _FIELDS)
+    rows: Sequence[Mapping[str, Any]] = tables.query(META, one_of("kind", [PENDING, SWEEPING]), _FIELDS)
     return [(int(row["key"].partition(".")[2]), json.loads(row["value"])) for row in rows]
 
 
 def pending_row(generation: int, replaced: Mapping[str, int]) -> dict[str, Any]:
     """What is about to be written: the generation, and that of each document which it replaces, 0 if there is none."""
     return meta_row(f"{PENDING}.{generation}", PENDING, replaced)
+
+
+def sweeping_row(generation: int, replaced: Mapping[str, int]) -> dict[str, Any]:
+    """The same once it is being cleared up after whoever was writing, who must not go on."""
+    return meta_row(f"{PENDING}.{generation}", SWEEPING, replaced)
 
 
 def _source_row(source: Source) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from indexer.engines.milvus.generations import delete_rows, new_generation
 from indexer.engines.milvus.mirror import Mirror
 from indexer.engines.milvus.reader import MilvusReader
 from indexer.engines.milvus.state import (
+    PENDING,
     SOURCE,
     State,
     Totals,
@@ -60,6 +61,7 @@ class _Put(NamedTuple):
     document: Document
     source: int | None
     passages: Sequence[EncodedPassage]
+    made_of: int = 0  # the generation of the document as it was read, if that is what it was made of
 
 
 class MilvusWriter(MilvusReader):
@@ -69,6 +71,7 @@ class MilvusWriter(MilvusReader):
     def __init__(self, tables: Tables, state: State, mirror: Callable[[MilvusReader], Mirror]) -> None:
         super().__init__(tables, state, mirror, token_fields(state.contract) if state.contract else 1)
         self._puts: dict[str, _Put] = {}
+        self._read: dict[str, int] = {}  # the generations of documents that were read and not put yet
         self._gone: dict[str, str] = {}  # keys and ids of documents that are to be deleted
         self._files: dict[int, Source | None] = {}  # None: to be forgotten
         self._change = Totals()
@@ -90,11 +93,19 @@ class MilvusWriter(MilvusReader):
         self.state = self.state._replace(contract=contract)
         self._tokens = [f"tokens_{at}" for at in range(token_fields(contract))]
 
+    def document(self, document_id: str) -> Document | None:
+        """See the contract. What is put in its place in this block was made of it, so it is left out if another writer replaces
+        or deletes the document meanwhile: it would undo what that one was told is kept."""
+        document = super().document(document_id)
+        if kept := self.kept(document_id):
+            self._read[kept.key] = kept.generation
+        return document
+
     def put_document(self, document: Document, source: int | None, passages: Sequence[EncodedPassage]) -> None:
         """See the contract."""
         key = key_of(document.id)
         self._gone.pop(key, None)
-        self._puts[key] = _Put(document, source, passages)
+        self._puts[key] = _Put(document, source, passages, self._read.pop(key, 0))
         if len(self._puts) >= _MOST_DOCUMENTS or sum(len(one.passages) for one in self._puts.values()) >= _MOST_PASSAGES:
             self._apply()
 
@@ -172,6 +183,8 @@ class MilvusWriter(MilvusReader):
         puts, gone = self._puts, self._gone
         self._puts, self._gone = {}, {}
         self._documents.clear()  # who encodes all of it again has read each
+        for key in puts.keys() | gone.keys():
+            self._kept.pop(key, None)  # it may be long ago that it was read
         self._know(puts.keys() | gone.keys())
         waiting = iter([*puts, *gone])
         while keys := list(islice(waiting, _MOST_DOCUMENTS)):
@@ -186,6 +199,10 @@ class MilvusWriter(MilvusReader):
         self._insert(TEXTS, (row for one in puts for row in chunk_rows(one.document, generation)))
         self._insert(PASSAGES, (row for one in puts for row in self._rows(one, generation)))
         self._check_note(note["key"])
+        if overtaken := self._overtaken(puts):
+            delete_rows(self._delete, generation, sorted(overtaken))
+            puts = [one for one in puts if key_of(one.document.id) not in overtaken]
+            before = {key: kept for key, kept in before.items() if key not in overtaken}
         self._flip(puts, gone, generation)
         for key in gone:
             self._kept[key] = None
@@ -194,10 +211,19 @@ class MilvusWriter(MilvusReader):
         self._notes.append(note["key"])
 
     def _check_note(self, key: str) -> None:
-        """Raises :class:`AwayError` if the note is gone: this process stood still so long, or its clock is so wrong, that
-        another one has deleted the rows that are about to be named."""
-        if not self.tables.get(META, [key], ["key"]):
+        """Raises :class:`AwayError` if the note is gone, or marked: this process stood still so long, or its clock is so wrong,
+        that another one deletes the rows that are about to be named."""
+        if not any(row["kind"] == PENDING for row in self.tables.get(META, [key], ["key", "kind"])):
             raise AwayError("writing took so long that another service has cleared it away; nothing was changed, try again")
+
+    def _overtaken(self, puts: Sequence[_Put]) -> set[str]:
+        """Keys of documents that are no more what those that replace them were made of."""
+        made_of = {key_of(one.document.id): one.made_of for one in puts if one.made_of}
+        now = {row["key"]: int(row["generation"]) for row in self.tables.get(DOCUMENTS, sorted(made_of), ["key", "generation"])}
+        overtaken = {key for key, generation in made_of.items() if now.get(key) != generation}
+        for key in overtaken:
+            del self._kept[key]
+        return overtaken
 
     def _flip(self, puts: Sequence[_Put], gone: Sequence[str], generation: int) -> None:
         """From here on the new generation is found, and not the old one."""
