@@ -80,12 +80,16 @@ class Stages:
         """Seconds that are left, not below 0; None if it may take as long as it does."""
         return None if self._timeout_s is None else max(0.0, self._timeout_s - self.total_ms / 1000)
 
+    def check(self) -> None:
+        """Raises :class:`DeadlineError` if the search has no time left."""
+        if self._timeout_s is not None and self.left_s == 0:
+            raise DeadlineError(f"no answer within {self._timeout_s:.2g} seconds: ask for less, or again in a moment")
+
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Adds what the block takes to ``stage``. Raises :class:`DeadlineError` instead if the search has no time left."""
+        self.check()
         began = time.perf_counter()
-        if self._timeout_s is not None and began - self._began > self._timeout_s:
-            raise DeadlineError(f"no answer within {self._timeout_s:.2g} seconds: ask for less, or again in a moment")
         try:
             yield
         finally:

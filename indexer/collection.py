@@ -64,6 +64,11 @@ class View(NamedTuple):
         return self.words.passages
 
     @property
+    def places(self) -> int:
+        """See the contract."""
+        return self.passages
+
+    @property
     def mean_length(self) -> float:
         """See the contract."""
         return self.words.mean_length

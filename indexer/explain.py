@@ -19,8 +19,9 @@ Step = Literal["returned", "rank", "min_score", "duplicate", "document", "filter
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """What became of one passage. ``rank``, from 1, is its place among the distinct texts that were ranked, None if it is not
-    there; ``ranks`` its place in the whole of each list of candidates, however far down (None: it shares no word);
-    ``step`` and ``reason`` say where it was dropped, or that it was not."""
+    there; ``ranks`` its place in the whole of each list of candidates, however far down, but over a server in the first
+    :attr:`View.places` of each (None: it is further down, or shares no word); ``step`` and ``reason`` say where it was dropped,
+    or that it was not."""
 
     passage: StoredPassage
     step: Step
@@ -47,9 +48,10 @@ def explain(collection: Engine, query: Query, passage_id: str) -> Explanation | 
         if passage is None or not rows:
             return None
         row = rows[0]
-        what = _dropped_before(session, passage) or _ranked(session, row)
+        ranks = _ranks(session, row)
+        what = _dropped_before(session, passage) or _ranked(session, row, ranks)
         return Explanation(
-            passage, what.step, what.reason, what.rank, _ranks(session, row), row.score, row.signals,
+            passage, what.step, what.reason, what.rank, ranks, row.score, row.signals,
             dict(session.ranker.weights), matched_terms(session.question, row),
         )  # fmt: skip
 
@@ -93,13 +95,13 @@ def _dropped_before(session: Session, passage: StoredPassage) -> _Verdict | None
     return None
 
 
-def _ranked(session: Session, row: Scored) -> _Verdict:
+def _ranked(session: Session, row: Scored, ranks: Ranks) -> _Verdict:
     query = session.query
     _, everything = session._replace(query=replace(query, min_score=0.0)).hits(query.offset + query.limit)
     for rank, hit in enumerate(everything, 1):
         if hit.scored.candidate.content == row.candidate.content:
             return _placed(session, hit, rank, row)
-    return _unplaced(session, row)
+    return _unplaced(session, ranks)
 
 
 def _placed(session: Session, hit: Hit, rank: int, row: Scored) -> _Verdict:
@@ -114,9 +116,8 @@ def _placed(session: Session, hit: Hit, rank: int, row: Scored) -> _Verdict:
     return _Verdict("returned", f"it is returned, in place {rank}", rank)
 
 
-def _unplaced(session: Session, row: Scored) -> _Verdict:
+def _unplaced(session: Session, ranks: Ranks) -> _Verdict:
     """It is further down than was asked for: beyond the page, or beyond the candidates that the page was chosen from."""
-    ranks = _ranks(session, row)
     among = [rank for rank in (ranks.vector, ranks.words) if rank is not None and rank <= FIRST_BLOCK]
     last = session.query.offset + session.query.limit
     if session.query.group:
@@ -128,11 +129,10 @@ def _unplaced(session: Session, row: Scored) -> _Verdict:
 
 
 def _ranks(session: Session, row: Scored) -> Ranks:
-    """The place of a passage in each whole list, among those that filter and phrases leave."""
+    """The place of a passage in each list, among those that filter and phrases leave."""
     view, question, key = session.view, session.question, row.candidate.key
-    everything = max(view.passages, 1)
-    near = view.nearest(question.tokens.pooled, everything)
-    return Ranks(_place(near.keys, key), _place(view.matching(question.groups, question.rarity, everything), key))
+    near = view.nearest(question.tokens.pooled, view.places)
+    return Ranks(_place(near.keys, key), _place(view.matching(question.groups, question.rarity, view.places), key))
 
 
 def _place(keys: Keys, key: int) -> int | None:

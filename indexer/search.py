@@ -114,20 +114,20 @@ def search(collection: Engine, query: Query, encoding: Encoding | None = None) -
     """
     if encoding is None:
         encoding = encoded(collection, query)
+    stages = _stages(query, encoding)  # of all tries: together they have the query's time
     for _ in range(_AGAIN):
         with suppress(ChangedError):  # a document was replaced between two looks at it, where no commit is held
-            return _search(collection, query, encoding)
-    return _search(collection, query, encoding)
+            return _search(collection, query, encoding, stages)
+    return _search(collection, query, encoding, stages)
 
 
-def _search(collection: Engine, query: Query, encoding: Encoding) -> Answer:
-    with opened(collection, query, encoding) as session:
+def _search(collection: Engine, query: Query, encoding: Encoding, stages: Stages) -> Answer:
+    with opened(collection, query, encoding, stages) as session:
         end = query.offset + query.limit
         best, hits = session.hits(max(end, HITS) if query.facets else end)
-        with session.ranker.stages.timed("results"):
+        with stages.timed("results"):
             results = tuple(session.results(hits[query.offset : end]))
         facets = session.facets(hits[:HITS]) if query.facets else None
-        stages = session.ranker.stages
         return Answer(
             query.question, session.verdict(best), session.view.exact, stages.total_ms,
             session.view.snapshot.generation, results, dict(stages.took_ms),
@@ -162,11 +162,16 @@ def all_encoded(collection: Engine, queries: Sequence[Query]) -> list[Encoding]:
 
 
 @contextmanager
-def opened(collection: Engine, query: Query, encoding: Encoding | None = None) -> Iterator[Session]:
-    """The query over the latest commit. The question is encoded before: nothing slow happens while a commit is held."""
+def opened(
+    collection: Engine, query: Query, encoding: Encoding | None = None, stages: Stages | None = None
+) -> Iterator[Session]:
+    """The query over the latest commit. The question is encoded before: nothing slow happens while a commit is held. ``stages``
+    are those of the tries before this one."""
     if encoding is None:
         encoding = encoded(collection, query)
-    stages = Stages(query.timeout_s, {"encode": encoding.took_ms})
+    if stages is None:
+        stages = _stages(query, encoding)
+    stages.check()
     with collection.view(stages.left_s) as whole:
         view: View = whole
         collection.check_contract(view.snapshot, encoding.contract)  # it may have been encoded again since the question was
@@ -310,6 +315,10 @@ def matched_terms(question: Question, row: Scored) -> tuple[MatchedTerm, ...]:
 def page_of(document: Document, position: int) -> int | None:
     """The page, from 1, that a character of the canonical text stands on; None for documents without pages."""
     return bisect_right(document.pages, position) if document.pages else None
+
+
+def _stages(query: Query, encoding: Encoding) -> Stages:
+    return Stages(query.timeout_s, {"encode": encoding.took_ms})
 
 
 def _filters(where: Mapping[str, Any], asked: Asked) -> list[Mapping[str, Any]]:

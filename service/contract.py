@@ -162,7 +162,9 @@ class ExplainResponse(BaseModel):
     step: Step = Field(description="the step that dropped it, or returned", examples=["rank"])
     reason: str = Field(examples=["its score puts it beyond place 10: ask for more with limit or offset"])
     rank: int | None = Field(description="its place among the ranked texts, from 1", examples=[3])
-    ranks: CandidateRanks = Field(description="its place in the whole of each list of candidates")
+    ranks: CandidateRanks = Field(
+        description="its place in the whole of each list of candidates; over a Milvus server in the first 1,000 of each"
+    )
     score: float
     signals: dict[str, float]
     weights: dict[str, float]

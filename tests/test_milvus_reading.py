@@ -14,15 +14,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+import indexer
 from indexer import Document, Query
 from indexer.encoder import Encoder
 from indexer.engines.copying import whole_hash
 from indexer.engines.milvus import mirror, tables, writer
 from indexer.engines.milvus.collection import MilvusCollection
-from indexer.engines.milvus.connection import Connection, Tables, _messages
+from indexer.engines.milvus.connection import MOST_FOUND, Connection, Tables, _messages
 from indexer.engines.milvus.encoding import KEPT, Kept, head_of, key_of
 from indexer.engines.milvus.mirror import Mirror, Mirrors
-from indexer.engines.milvus.view import Frequencies
+from indexer.engines.milvus.view import PLACES, Frequencies, MilvusView
 from indexer.errors import AwayError, TooManyError, UnreadableError
 from indexer.facets import counted
 from indexer.filters import FilterError
@@ -30,6 +31,7 @@ from indexer.ingest import put, remove
 from indexer.search import search
 from indexer.sync import Sync
 from indexer.terms import DIVIDER
+from service.contract import ExplainResponse
 from service.uploads import store_records
 from tests.milvus import MilvusServer, emptied, milvus
 from tests.test_http import started
@@ -555,6 +557,45 @@ def test_the_rows_of_an_answer_are_met_once(engine: MilvusCollection, monkeypatc
         codes = [[int(code)] for code in view.snapshot._words[0][1:]]
         found = view.matching(codes, np.array(view.rarities(codes), np.float32), 5)
         assert len(read) == 3 + len(found)
+
+
+def test_no_more_is_put_in_sight_than_a_server_finds_at_once(engine: MilvusCollection) -> None:
+    put(engine, Document("one", "", "An otter sleeps."))
+    with after_each("search", []) as searched, engine.view() as view:
+        assert len(view.nearest(engine.encoder.question("otter").pooled[0], 1_000_000).keys) == 1
+    ((_, _, limit, _, _, params),) = searched
+    assert (limit, params["params"]["ef"]) == (MOST_FOUND, 2 * MOST_FOUND)
+
+
+def test_an_explanation_looks_at_the_first_places_of_each_list_alone(
+    engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(4):
+        put(engine, Document(f"{n}", "", f"{'An otter sleeps. ' * n}A heron stands."))
+    query = Query("Where does an otter sleep?", limit=4)
+    passages = [one.passage.id for one in search(engine, query).results]
+    with monkeypatch.context() as patched:
+        patched.setattr(MilvusView, "passages", 1_000_000)
+        with after_each("search", []) as searched:
+            whole = [indexer.explain(engine, query, one) for one in passages]
+        assert max(limit for _, _, limit, *_ in searched) < 1.1 * PLACES
+        patched.setattr(MilvusView, "places", 2)
+        first = [indexer.explain(engine, query, one) for one in passages]
+    assert sorted(one.ranks.vector for one in whole if one and one.ranks.vector) == [1, 2, 3, 4]
+    assert [one and (one.step, one.rank, one.score) for one in first] == [
+        one and (one.step, one.rank, one.score) for one in whole
+    ]
+    for told, all_told in zip(first, whole, strict=True):
+        assert told
+        assert all_told
+        assert told.ranks == tuple(rank if rank is not None and rank <= 2 else None for rank in all_told.ranks)
+
+
+def test_how_far_down_a_place_is_told_is_written_where_it_is_read() -> None:
+    docs = Path(__file__).parent.parent / "docs"
+    described = ExplainResponse.model_fields["ranks"].description or ""
+    for text in (described, *((docs / f"{name}.md").read_text("utf-8") for name in ("http", "cluster", "guarantees"))):
+        assert f"first {PLACES:,}" in text
 
 
 def test_a_row_that_is_there_twice_counts_once(engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from indexer.candidates import DeadlineError
 from indexer.catalog import passage_ids
-from indexer.collection import Collection
+from indexer.collection import Collection, View
 from indexer.documents import Document
 from indexer.encoder import Encoder, TooLongError
-from indexer.errors import PassagesError
+from indexer.errors import ChangedError, PassagesError
 from indexer.filters import FilterError
 from indexer.ingest import Ingest, put
 from indexer.models import ModelError
@@ -225,6 +228,36 @@ def test_an_index_that_is_encoded_again_with_another_model_while_the_question_is
         with pytest.raises(ModelError, match="encode the whole index again") as caught:
             search(collection, Query(QUESTION))
         assert isinstance(caught.value, PassagesError)
+
+
+@contextmanager
+def changed_late(takes_s: float, times: int) -> Iterator[None]:
+    """So many times what was found is replaced, which shows after some seconds, or at the end of the time that is given."""
+    view, rest = Collection.view, iter(range(times))
+
+    @contextmanager
+    def changes(self: Collection, timeout_s: float | None = None) -> Iterator[View]:
+        if next(rest, None) is not None:
+            time.sleep(takes_s if timeout_s is None else min(takes_s, timeout_s))
+            raise ChangedError("a document that was found has just been replaced: ask again")
+        with view(self, timeout_s) as seen:
+            yield seen
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Collection, "view", changes)
+        yield
+
+
+def test_all_tries_of_a_search_together_have_its_time(collection: Collection) -> None:
+    search(collection, Query(QUESTION))  # the model is loaded
+    began = time.monotonic()
+    with changed_late(0.9, times=3), pytest.raises(DeadlineError, match="within 1 seconds"):
+        search(collection, Query(QUESTION, timeout_s=1))
+    assert time.monotonic() - began < 1.2
+    with changed_late(0.2, times=2):
+        assert search(collection, Query(QUESTION, timeout_s=5)).took_ms > 400
+    with changed_late(0, times=3), pytest.raises(ChangedError):
+        search(collection, Query(QUESTION))
 
 
 # --- question syntax, groups, bounds ------------------------------------------------------------------------------------

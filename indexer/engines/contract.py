@@ -196,6 +196,10 @@ class View(Protocol):
         """How many passages there are, as the rarity of words counts them."""
 
     @property
+    def places(self) -> int:
+        """How many places of a list may be asked for, to tell where a passage stands in it: all, where that costs little."""
+
+    @property
     def mean_length(self) -> float:
         """Terms a passage."""
 

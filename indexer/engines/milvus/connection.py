@@ -319,10 +319,11 @@ class Tables:
     def search(
         self, question: Any, field: str, count: int, condition: str, fields: Sequence[str], params: dict[str, Any]
     ) -> list[tuple[float, Row]]:
-        """The best ``count`` passages for a vector or a text, with what the server scores them, best first."""
+        """The best ``count`` passages, at most ``MOST_FOUND``, for a vector or a text, with what the server scores them, best
+        first."""
         found = self._call(
             lambda client, left: client.search(
-                self.name(""), [question], anns_field=field, limit=min(count, MOST_FOUND), filter=condition,
+                self.name(""), [question], anns_field=field, limit=count, filter=condition,
                 output_fields=list(fields), search_params=params, timeout=left, consistency_level=self._consistency,
             )
         )  # fmt: skip

@@ -25,6 +25,9 @@ _EFFORT = 2  # a graph is searched with so many times what is fetched in sight, 
 _SIGHT = 200
 _CELLS = 512  # of an IVF index, which somebody may have made instead; a server ignores what is of another kind of index
 _FIELDS = (*HEAD, "words", "vector")
+# A vector of 384 numbers takes 12 kB as Python's objects: so many rows are 12 MB a list, in each of the requests that are
+# answered at once. The pages of a search reach no further either.
+PLACES = 1000
 _FEW = 1000  # so few passages that meet a filter are all compared: a graph loses some of what is thinly spread in it
 _MOST_KEPT = 100_000  # conditions whose counts are kept, of a commit
 _COMMITS = 4  # whose counts are kept: who reads with another consistency than Strong may come with the one before the last
@@ -61,6 +64,7 @@ class MilvusView:
 
     vectors = None
     exact = False
+    places = PLACES
 
     def __init__(self, snapshot: MilvusReader, frequencies: Frequencies, words: bool, condition: str = "") -> None:
         self.snapshot, self._frequencies, self._words, self._condition = snapshot, frequencies, words, condition
@@ -144,14 +148,15 @@ class MilvusView:
         return left
 
     def _best(self, search: Search, count: int) -> list[int]:
-        """Keys of what is found, at least ``count`` if there are so many that count: rows of other generations do not."""
+        """Keys of what is found, at least ``count`` if there are so many that count: rows of other generations do not. No more
+        than a server finds at once, and so much alone is put in its sight."""
         if self.snapshot.contract is None:
             return []
-        limit = count + _MORE
+        limit = min(count + _MORE, MOST_FOUND)
         while True:
             rows = search(self.snapshot.tables, self._condition, limit)
             keys = self._met(rows, search, limit)
-            if len(keys) >= count or len(rows) < min(limit, MOST_FOUND) or limit >= MOST_FOUND:
+            if len(keys) >= count or len(rows) < limit or limit == MOST_FOUND:
                 return keys
             limit = min(4 * limit, MOST_FOUND)
 
