@@ -15,15 +15,16 @@ from indexer.encoder import Encoder
 from indexer.engines.address import Address, AddressError, where_of
 from indexer.engines.copying import CopyError, copy
 from indexer.engines.milvus.collection import MilvusCollection
-from indexer.engines.milvus.connection import ServerError, Tables, server_of
+from indexer.engines.milvus.connection import Connection, ServerError, Tables, server_of
 from indexer.engines.milvus.generations import new_generation, sweep, sweep_unnamed
 from indexer.engines.milvus.state import Totals, pending_row, read_state, state_row
+from indexer.engines.milvus.tables import make_named
 from indexer.engines.milvus.writer import MilvusWriter
 from indexer.engines.opening import open_engine
 from indexer.errors import AwayError
 from indexer.ingest import put, remove
 from indexer.lock import LockedError
-from indexer.schema import CatalogError
+from indexer.schema import CatalogError, MissingError
 from indexer.search import search
 from service.settings import SettingsError, load
 from tests.milvus import MilvusServer, emptied, free_port, milvus
@@ -387,6 +388,17 @@ def test_what_was_cleared_up_is_counted_once_nobody_writes_also_if_documents_are
     last = read_state(tables)
     engine.check()
     assert read_state(tables) == last
+
+
+def test_who_waits_for_a_collection_writes_nothing_where_another_one_makes_it(server: MilvusServer, encoder: Encoder) -> None:
+    address = server.address("being_made")
+    with closing(Connection(address, 20)) as connection:
+        make_named(connection)
+        with pytest.raises(MissingError, match="there is no index at"):
+            open_engine(address, encoder=encoder)
+        assert Tables(connection, consistency="Strong").count("meta") == 0
+        with closing(open_engine(address, create=True, encoder=encoder)), closing(open_engine(address, encoder=encoder)):
+            assert read_state(Tables(connection, consistency="Strong")).identity
 
 
 def test_a_collection_goes_there_and_back_as_it_was(

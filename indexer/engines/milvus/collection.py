@@ -197,15 +197,20 @@ class MilvusCollection(Engine):
                 )
             make_named(self._connection)
         else:
-            raise MissingError(f"there is no index at {self.address}; make one: passages index --index {self.address} PATH...")
+            raise self._missing()
         tables = Tables(self._connection, consistency="Strong")
         state = read_state(tables)
         if state.contract:
             make_passages(self._connection, state.contract)
         if not state.identity:
+            if not create:  # somebody is making it, and what is written here could be written over theirs
+                raise self._missing()
             tables.upsert(META, [state_row(State(secrets.token_hex(16), 0, Totals(), None, []))])
             tables.flush([META])
         return state.contract is None or WEIGHED in fields_of(self._connection)
+
+    def _missing(self) -> MissingError:
+        return MissingError(f"there is no index at {self.address}; make one: passages index --index {self.address} PATH...")
 
     def _reader(self, tables: Tables) -> MilvusReader:
         state = read_state(tables)
