@@ -16,14 +16,16 @@ from indexer.encoder import Encoder
 from indexer.engines.address import Address, AddressError, where_of
 from indexer.engines.copying import CopyError, copy
 from indexer.engines.milvus.collection import MilvusCollection
-from indexer.engines.milvus.connection import ServerError, Tables, one_of, server_of
-from indexer.engines.milvus.generations import sweep, sweep_unnamed
+from indexer.engines.milvus.connection import Connection, ServerError, Tables, one_of, server_of
+from indexer.engines.milvus.generations import new_generation, sweep, sweep_unnamed
+from indexer.engines.milvus.state import Totals, pending_row, read_state, state_row
+from indexer.engines.milvus.tables import make_named
 from indexer.engines.milvus.writer import MilvusWriter
 from indexer.engines.opening import open_engine
 from indexer.errors import AwayError
 from indexer.ingest import put, remove
 from indexer.lock import LockedError
-from indexer.schema import CatalogError
+from indexer.schema import CatalogError, MissingError
 from indexer.search import search
 from service.settings import SettingsError, load
 from tests.milvus import MilvusServer, emptied, free_port, milvus
@@ -343,16 +345,63 @@ def _put_with(engine: MilvusCollection, document: Document) -> None:
         put(other, document)
 
 
-def test_totals_that_writers_at_the_same_time_lost_are_counted_again(engine: MilvusCollection, encoder: Encoder) -> None:
-    from indexer.engines.milvus.state import Totals, read_state, state_row
-
-    put(engine, Document("one", "", "The otter lives in rivers."))
+def _lose_totals(engine: MilvusCollection, *notes: dict[str, Any]) -> None:
+    """What two writers at the same time do to each other's."""
     tables = Tables(engine._connection, consistency="Strong")
-    tables.upsert("meta", [state_row(read_state(tables)._replace(totals=Totals()))])
+    tables.upsert("meta", [state_row(read_state(tables)._replace(totals=Totals())), *notes])
     tables.flush(["meta"])
-    engine.fold()
+
+
+def test_totals_that_writers_at_the_same_time_lost_are_counted_again(engine: MilvusCollection, encoder: Encoder) -> None:
+    put(engine, Document("one", "", "The otter lives in rivers."))
+    _lose_totals(engine)
+    engine.check()
     with engine.catalog.read() as snapshot:
         assert engine.counts(snapshot) == (1, 1, 26, 0)
+
+
+def test_nobody_waits_to_write_while_documents_are_counted(engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(engine, Document("one", "", "The otter lives in rivers."))
+    _lose_totals(engine)
+    pages, counted = Tables.pages, []
+
+    def pages_and_a_request(self: Tables, table: str, *arguments: Any) -> Any:
+        with engine.lock.held(0):
+            counted.append(table)
+        yield from pages(self, table, *arguments)
+
+    monkeypatch.setattr(Tables, "pages", pages_and_a_request)
+    put(engine, Document("two", "", "A heron."))
+    with engine.lock.held(0):
+        engine.fold()  # as after each commit
+    assert counted == []
+    engine.check()
+    assert counted == ["documents"]
+    with engine.catalog.read() as snapshot:
+        assert engine.counts(snapshot)[:3] == (2, 2, 34)
+
+
+def test_documents_are_counted_once_in_vain_while_others_commit_on_and_on(
+    engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(engine, Document("one", "", "The otter lives in rivers."))
+    _lose_totals(engine)
+    pages, counted = Tables.pages, []
+
+    def pages_and_a_commit(self: Tables, table: str, *arguments: Any) -> Any:
+        counted.append(table)
+        yield from pages(self, table, *arguments)
+        _put_with(engine, Document(f"{len(counted)}", "", "A heron."))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Tables, "pages", pages_and_a_commit)
+        engine.check()
+    assert counted == ["documents"]
+    with engine.catalog.read() as snapshot:
+        assert engine.counts(snapshot)[:3] == (1, 1, 8)  # what is added up stays
+    engine.check()
+    with engine.catalog.read() as snapshot:
+        assert engine.counts(snapshot)[:3] == (2, 2, 34)
 
 
 def test_who_counts_again_takes_nothing_from_a_commit_meanwhile(
@@ -374,22 +423,48 @@ def test_who_counts_again_takes_nothing_from_a_commit_meanwhile(
 
 
 def test_documents_are_not_counted_while_somebody_else_writes(engine: MilvusCollection) -> None:
-    from indexer.engines.milvus.generations import new_generation
-    from indexer.engines.milvus.state import Totals, pending_row, read_state, state_row
-
     put(engine, Document("one", "", "The otter lives in rivers."))
     tables = Tables(engine._connection, consistency="Strong")
     note = pending_row(new_generation(), {})
-    tables.upsert("meta", [state_row(read_state(tables)._replace(totals=Totals())), note])
-    tables.flush(["meta"])
-    engine.fold()
+    _lose_totals(engine, note)
+    engine.check()
     with engine.catalog.read() as snapshot:
         assert snapshot.sizes() == (0, 0)
     tables.delete("meta", f'key == "{note["key"]}"')
     tables.flush(["meta"])
-    engine.fold()
+    engine.check()
     with engine.catalog.read() as snapshot:
         assert snapshot.sizes() == (1, 1)
+
+
+def test_what_was_cleared_up_is_counted_once_nobody_writes_also_if_documents_are_as_many(engine: MilvusCollection) -> None:
+    put(engine, Document("one", "", "The otter lives in rivers."))
+    tables = Tables(engine._connection, consistency="Strong")
+    stale, young = pending_row(1, {}), pending_row(new_generation(), {})
+    tables.upsert("meta", [state_row(read_state(tables)._replace(totals=Totals(1))), stale, young])
+    tables.flush(["meta"])
+    before = read_state(tables)
+    engine.check()
+    after = read_state(tables)
+    assert (after.totals, after.generation > before.generation) == (Totals(1), True)  # what is kept of the commit is read anew
+    tables.delete("meta", f'key == "{young["key"]}"')
+    tables.flush(["meta"])
+    engine.check()
+    assert read_state(tables).totals[:3] == (1, 1, 26)
+    last = read_state(tables)
+    engine.check()
+    assert read_state(tables) == last
+
+
+def test_who_waits_for_a_collection_writes_nothing_where_another_one_makes_it(server: MilvusServer, encoder: Encoder) -> None:
+    address = server.address("being_made")
+    with closing(Connection(address, 20)) as connection:
+        make_named(connection)
+        with pytest.raises(MissingError, match="there is no index at"):
+            open_engine(address, encoder=encoder)
+        assert Tables(connection, consistency="Strong").count("meta") == 0
+        with closing(open_engine(address, create=True, encoder=encoder)), closing(open_engine(address, encoder=encoder)):
+            assert read_state(Tables(connection, consistency="Strong")).identity
 
 
 def test_a_collection_goes_there_and_back_as_it_was(

@@ -23,11 +23,13 @@ from indexer.engines.milvus.collection import MilvusCollection
 from indexer.engines.milvus.connection import MOST_FOUND, Connection, Tables, _messages
 from indexer.engines.milvus.encoding import KEPT, Kept, head_of, key_of
 from indexer.engines.milvus.mirror import Mirror, Mirrors
+from indexer.engines.milvus.state import meta_row
 from indexer.engines.milvus.view import PLACES, Frequencies, MilvusView
 from indexer.errors import AwayError, TooManyError, UnreadableError
 from indexer.facets import counted
 from indexer.filters import FilterError
 from indexer.ingest import put, remove
+from indexer.records import Source
 from indexer.search import search
 from indexer.sync import Sync
 from indexer.terms import DIVIDER
@@ -359,6 +361,35 @@ def test_a_file_of_which_much_is_told_is_kept_with_the_first_of_it(engine: Milvu
     assert (a.failures[0], a.failures[-1]) == (("", "is damaged"), ("more", "281 more records could not be read"))
     assert (a.remarks[0].about, a.remarks[-1]) == ("line 0", ("", "180 more remarks"))
     assert (list(b.failures), list(b.remarks)) == (failures, remarks[:1])
+
+
+def test_failures_are_counted_without_reading_files_that_have_none(
+    engine: MilvusCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with engine.lock.held(1), engine.catalog.write() as writer:
+        for n in range(3):
+            writer.put_source(f"/{n}", f"{n}", "1", "hash", (), [("", "has no date")])
+        writer.put_source("/broken", "broken", "1", "hash", [("line 1", "is no JSON"), ("line 2", "is no JSON")])
+        writer.put_document(Document("one", "", "An otter sleeps."), writer.put_source("/0", "0", "2", "hash", ()), [])
+    older = Source(1, "/old/1", "", "", "", ()), Source(2, "/old/2", "", "", "", (("", "is damaged"),))
+    # As versions before wrote them.
+    Tables(engine._connection).upsert("meta", [meta_row(f"source.{one.key}", "source", one) for one in older])
+    Tables(engine._connection).flush(["meta"])
+    read: list[str] = []
+    pages = Tables.pages
+
+    def noted(self: Tables, *arguments: Any) -> Any:
+        for page in pages(self, *arguments):
+            read.extend(json.loads(row["value"])[1] for row in page)
+            yield page
+
+    monkeypatch.setattr(Tables, "pages", noted)
+    with engine.catalog.read() as snapshot:
+        assert snapshot.counts().failures == 3
+        assert sorted(read) == ["/broken", "/old/1", "/old/2"]
+        files = {one.path: len(one.failures) for one in snapshot.sources()}
+        assert files == {"/0": 0, "/1": 0, "/2": 0, "/broken": 2, "/old/1": 0, "/old/2": 1}
+        assert snapshot.source_of("one") == Source(writer.source_key("/0"), "/0", "0", "2", "hash", ())
 
 
 def test_a_file_whose_path_a_server_cannot_hold_is_told_of_and_nothing_changes(engine: MilvusCollection) -> None:

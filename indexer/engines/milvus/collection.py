@@ -58,6 +58,7 @@ class MilvusCollection(Engine):
         self._lock = _Lock()
         self._mirrors = Mirrors()
         self._frequencies = Frequencies()
+        self._must_count = False  # nobody has added up what was cleared up
         try:
             has_words = self._open(create) and self._connection.server.words
         except BaseException:
@@ -126,21 +127,34 @@ class MilvusCollection(Engine):
         """Nothing is known to be wrong: what is, each request meets."""
 
     def check(self, pause: Callable[[], None] = lambda: None) -> None:
-        """A server looks after what it keeps; who only reads clears up here what others left."""
+        """A server looks after what it keeps; who only reads clears up here what writers left that ended in the middle, and
+        counts again if what they added up is not what is there. Documents are counted without the lock, which writes wait for,
+        and in vain if somebody writes meanwhile: then the next look is another chance."""
+        tables = Tables(self._connection, consistency="Strong")
         with self._lock.held(PATIENCE_S):
-            self.fold()
+            if sweep(tables):
+                self._must_count = True
+                state = read_state(tables)
+                _commit(tables, state, state.totals)
+        before = _quiet(tables)
+        if before and (self._must_count or before.totals.documents != tables.count(DOCUMENTS)):
+            totals = _counted(tables)
+            with self._lock.held(PATIENCE_S):
+                now = _quiet(tables)
+                if now and now.generation == before.generation:
+                    self._must_count = False
+                    if totals != now.totals:
+                        _commit(tables, now, totals)
         pause()
 
     def refuse(self, damage: str) -> None:
         """Nothing is: no process can find a server's files damaged."""
 
     def fold(self, at_once: bool = False) -> None:
-        """Clear up after writers that ended in the middle, and count again, ``at_once`` or if what they added up is not what is
-        there, while nobody has written and not added it yet."""
-        tables = Tables(self._connection, consistency="Strong")
-        swept = sweep(tables) > 0
-        if swept or at_once or (not pending_rows(tables) and read_state(tables).totals.documents != tables.count(DOCUMENTS)):
-            self._count(tables, swept)
+        """Clear up and count again ``at_once``. After a commit nothing is worth it: see :meth:`check`."""
+        if at_once:
+            tables = Tables(self._connection, consistency="Strong")
+            self._count(tables, sweep(tables) > 0)
 
     def rebuild_derived(self) -> None:
         """Count again how much there is, and clear up."""
@@ -183,15 +197,20 @@ class MilvusCollection(Engine):
                 )
             make_named(self._connection)
         else:
-            raise MissingError(f"there is no index at {self.address}; make one: passages index --index {self.address} PATH...")
+            raise self._missing()
         tables = Tables(self._connection, consistency="Strong")
         state = read_state(tables)
         if state.contract:
             make_passages(self._connection, state.contract)
         if not state.identity:
+            if not create:  # somebody is making it, and what is written here could be written over theirs
+                raise self._missing()
             tables.upsert(META, [state_row(State(secrets.token_hex(16), 0, Totals(), None, []))])
             tables.flush([META])
         return state.contract is None or WEIGHED in fields_of(self._connection)
+
+    def _missing(self) -> MissingError:
+        return MissingError(f"there is no index at {self.address}; make one: passages index --index {self.address} PATH...")
 
     def _reader(self, tables: Tables) -> MilvusReader:
         state = read_state(tables)
@@ -216,9 +235,19 @@ class MilvusCollection(Engine):
         else:  # others write on and on: what they add up stays, until somebody counts when it is quiet
             totals = state.totals
         if changed or totals != state.totals:
-            # Another commit, for what is kept of the last one: who ended in the middle told nobody what had changed.
-            tables.upsert(META, [state_row(state._replace(totals=totals, generation=later(state.generation)))])
-            tables.flush([META])
+            _commit(tables, state, totals)
+
+
+def _commit(tables: Tables, state: State, totals: Totals) -> None:
+    """Another commit, for what is kept of the last one: who ended in the middle told nobody what had changed."""
+    tables.upsert(META, [state_row(state._replace(totals=totals, generation=later(state.generation)))])
+    tables.flush([META])
+
+
+def _quiet(tables: Tables) -> State | None:
+    """The state, if nobody is writing: who has written and not added it up yet would add it to what is counted. The notes are
+    read first, since a writer's commit comes before the end of its note."""
+    return None if pending_rows(tables) else read_state(tables)
 
 
 def _counted(tables: Tables) -> Totals:

@@ -36,7 +36,7 @@ from indexer.engines.milvus.encoding import (
 )
 from indexer.engines.milvus.generations import is_young
 from indexer.engines.milvus.mirror import Mirror, check_listed
-from indexer.engines.milvus.state import State, source_with, sources_of
+from indexer.engines.milvus.state import State, count_failures, source_with, sources_of
 from indexer.engines.milvus.tables import DOCUMENTS, PASSAGES, TEXTS
 from indexer.errors import ChangedError
 from indexer.filters import source_of
@@ -95,7 +95,7 @@ class MilvusReader:
     def counts(self) -> Counts:
         """See the contract."""
         documents, passages, characters, _ = self.state.totals
-        return Counts(documents, passages, characters, sum(len(source.failures) for source in self.sources()))
+        return Counts(documents, passages, characters, count_failures(self.tables))
 
     def languages(self) -> list[str]:
         """See the contract."""

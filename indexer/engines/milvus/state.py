@@ -19,6 +19,8 @@ from indexer.records import Source
 FORMAT = 1
 STATE, CONTRACT, LANGUAGE, SOURCE, PENDING, SWEEPING = "state", "contract", "language", "source", "pending", "sweeping"
 _FIELDS = ("key", "kind", "value")
+# The value of a file without failures begins so: JSON may, and a server tells it from "[", as others begin.
+_WHOLE = " "
 _FEWER_TOLD = (400, 100, 20, 1)  # failures, and remarks, of a file that says too much
 _LONGEST_TOLD = 500  # characters of each of them
 
@@ -86,6 +88,13 @@ def sources_of(tables: Tables) -> list[Source]:
     return sorted((_source(row) for page in pages for row in page), key=lambda one: one.path)
 
 
+def count_failures(tables: Tables) -> int:
+    """How many failures there are of all synced files. Reads the rows of files that have any, and those without of earlier
+    versions, which did not tell them apart."""
+    pages = tables.pages(META, f'kind == "{SOURCE}" and value >= "["', _FIELDS)
+    return sum(len(_source(row).failures) for page in pages for row in page)
+
+
 def source_with(tables: Tables, key: int) -> Source | None:
     """A synced file."""
     rows = tables.get(META, [f"{SOURCE}.{key}"], _FIELDS)
@@ -129,7 +138,8 @@ def sweeping_row(generation: int, replaced: Mapping[str, int]) -> dict[str, Any]
 
 
 def _source_row(source: Source) -> dict[str, Any]:
-    return meta_row(f"{SOURCE}.{source.key}", SOURCE, source)
+    row = meta_row(f"{SOURCE}.{source.key}", SOURCE, source)
+    return row if source.failures else {**row, "value": _WHOLE + row["value"]}
 
 
 def _fits(row: Mapping[str, Any]) -> bool:
