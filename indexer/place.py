@@ -23,4 +23,4 @@ def is_ours(path: Path) -> bool:
 def check_place(folder: Path) -> None:
     """Raises :class:`CatalogError` for a folder, in which no index is, that holds other files, and :class:`OSError`."""
     if folder.exists() and not all(is_ours(path) for path in folder.iterdir()):
-        raise CatalogError(f"{folder} holds other files and no index; choose a new or empty folder with --index")
+        raise CatalogError(f"{folder} holds other files and no index; choose a new or empty folder")

@@ -156,7 +156,7 @@ def _kept(service: Service, read: Callable[[Judgements], Kept]) -> Kept:
 def _judgements(service: Service) -> Judgements:
     """Raises :class:`FolderOnlyError`."""
     if not isinstance(service.index, Path):
-        raise FolderOnlyError(f"judgements are kept in an index folder, and {service.index} is none: keep them where you ask")
+        raise FolderOnlyError(f"judgements are kept in a folder, and {service.index} is none; passages copy makes one")
     return Judgements(service.index)
 
 

@@ -212,11 +212,13 @@ class Service:
         collection = self._collection
         return float(self._waits_for_server if collection is None else collection.is_away)
 
-    def _watch_server(self, collection: Engine) -> None:
+    def _watch_server(self) -> None:
         """Asks now and then, so that it is known whether the server is away also where nobody else asks."""
-        while not self._closed.wait(_WATCH_S):
-            with suppress(PassagesError), collection.catalog.read():
-                pass
+        while True:
+            with suppress(PassagesError):  # what is seen is what is told while it is away
+                self.look()
+            if self._closed.wait(_WATCH_S):
+                return
 
     def _commit(self) -> Commit | None:
         if (collection := self._collection) is None:
@@ -256,16 +258,16 @@ class Service:
                     raise
                 self.waiting, self._waits_for_server = str(error), isinstance(error, AwayError)
                 if not self._waits_for_server:  # an outage is logged where it is met
-                    self.tell(self.waiting)
+                    self.tell(f"not ready yet, and waiting: {self.waiting}")
             else:
                 self.waiting, self._waits_for_server = None, False
                 break
-        if isinstance(self.index, Address):
-            threading.Thread(target=self._watch_server, args=(collection,), name="server", daemon=True).start()
         self.recall.start(collection)
         self.upkeep.start(collection)
         self.scrub.start(collection)
         self.ready.set()
+        if isinstance(self.index, Address):
+            threading.Thread(target=self._watch_server, name="server", daemon=True).start()
 
     def _opened(self) -> Engine:
         """The collection, ready to be asked."""

@@ -108,7 +108,7 @@ class Settings(BaseSettings):
         if isinstance(self.index, Address):
             raise SettingsError(
                 f"{self.index} is a collection on a server, and this works on an index folder: name one by --index; "
-                "passages copy makes one"
+                "passages copy makes one. Keys of services over a server are those of PASSAGES_API_KEYS"
             )
         return self.index
 

@@ -64,6 +64,7 @@ def test_an_address_names_a_server_and_a_collection(text: str, wanted: str) -> N
     ("text", "said"),
     [
         ("https://db.example.net/papers", "neither a folder nor an address"),
+        ("milvus:/db.example.net/papers", "neither a folder nor an address; write ./milvus:/"),
         ("milvus://db.example.net", "names no collection"),
         ("milvus://db.example.net/a-b", "names no collection"),
         ("milvus://db.example.net:x/papers", "is no address"),
@@ -498,7 +499,7 @@ def test_a_collection_goes_there_and_back_as_it_was(
         assert (again.written, again.content_hash) == (12, there.content_hash)
         assert copy(engine, back).written == 0
         put_other(back)
-        with pytest.raises(CopyError, match="holds 1 documents that"):
+        with pytest.raises(CopyError, match="holds 1 document that"):
             copy(engine, back)
 
 

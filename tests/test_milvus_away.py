@@ -44,15 +44,36 @@ def test_who_reads_by_pages_waits_no_longer_than_it_may(server: MilvusServer, co
         server.go_on()
 
 
-def test_a_server_that_is_slow_once_it_is_back_is_back(server: MilvusServer, connection: Connection) -> None:
+def test_a_server_that_is_slow_once_it_is_back_is_back(
+    server: MilvusServer, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("indexer.engines.milvus.connection._LOOK_S", 0.5)
     _stalled(server, connection)
+    time.sleep(0.5)
     assert connection.call(_after(1.5), time.monotonic() + 10) == []
     assert not connection.is_away
 
 
-def test_while_a_server_is_away_who_has_an_end_is_told_at_once_and_who_has_none_waits(
-    server: MilvusServer, connection: Connection
+def test_who_asks_alone_of_a_server_that_is_away_is_told_at_once_but_now_and_then(
+    server: MilvusServer, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("indexer.engines.milvus.connection._LOOK_S", 8.0)
+    _stalled(server, connection)
+    server.stop()
+    try:
+        took_s = [_took_s(connection, 4) for _ in range(3)]
+        assert max(took_s) < 2.5, took_s
+        time.sleep(8)
+        assert _took_s(connection, 4) > 3  # it may be back and slow, so one looks for longer
+        assert _took_s(connection, 4) < 2.5
+    finally:
+        server.go_on()
+
+
+def test_while_a_server_is_away_who_has_an_end_is_told_at_once_and_who_has_none_waits(
+    server: MilvusServer, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("indexer.engines.milvus.connection._LOOK_S", 0.0)
     _stalled(server, connection)
     server.stop()
     holds = threading.Thread(target=_caught, args=(lambda: connection.call(_call, time.monotonic() + 6),))
@@ -79,6 +100,13 @@ def test_a_call_without_time_says_nothing_of_the_server(server: MilvusServer, co
             connection.call(_call, time.monotonic() - 1)
         time.sleep(1)
     assert not connection.is_away
+
+
+def _took_s(connection: Connection, most_s: float) -> float:
+    began = time.monotonic()
+    with pytest.raises(AwayError):
+        connection.call(_call, began + most_s)
+    return time.monotonic() - began
 
 
 def _call(client: object, left: float) -> object:

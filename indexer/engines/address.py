@@ -51,9 +51,11 @@ Where = Path | Address
 
 def where_of(text: str) -> Where:
     """What ``text`` names. Raises :class:`AddressError`."""
+    wanted = f"{SCHEME}://HOST:{_PORT}/COLLECTION"
+    if text.startswith(f"{SCHEME}:") and not text.startswith(f"{SCHEME}://"):
+        raise AddressError(f"{text} is neither a folder nor an address; write ./{text} for the folder, or {wanted}")
     if "://" not in text:
         return Path(text).expanduser()
-    wanted = f"{SCHEME}://HOST:{_PORT}/COLLECTION"
     if "@" in text:  # before anything else: what follows shows the address
         raise AddressError(f"an address holds no password, which would be shown; set PASSAGES_MILVUS_TOKEN, and write {wanted}")
     try:

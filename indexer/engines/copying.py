@@ -74,13 +74,14 @@ def _check(source: Engine, target: Engine, ids: list[str]) -> None:
         others = set(here.document_ids()).difference(ids)
         contract = here.contract
     if others:
+        counted = f"{len(others):,} document{'s' * (len(others) != 1)}"
         raise CopyError(
-            f"{target.name} holds {len(others)} documents that {source.name} does not, such as {min(others)!r}: "
-            "copy to an empty one"
+            f"{target.name} holds {counted} that {source.name} does not have, such as {min(others)!r}: "
+            "copy to another name or folder"
         )
     with source.catalog.read() as there:
         if contract and there.contract and not contract.same_vectors(there.contract):
-            raise CopyError(f"{target.name} was made with another model, {contract.name}: copy to an empty one")
+            raise CopyError(f"{target.name} was made with another model, {contract.name}: copy to another name or folder")
 
 
 def _groups(source: Engine, target: Engine, ids: list[str]) -> Iterator[tuple[list[_One], int]]:

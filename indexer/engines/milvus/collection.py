@@ -210,7 +210,9 @@ class MilvusCollection(Engine):
         return state.contract is None or WEIGHED in fields_of(self._connection)
 
     def _missing(self) -> MissingError:
-        return MissingError(f"there is no index at {self.address}; make one: passages index --index {self.address} PATH...")
+        return MissingError(
+            f"there is no index at {self.address}; make one: passages index --index {self.address} PATH..., or passages copy"
+        )
 
     def _reader(self, tables: Tables) -> MilvusReader:
         state = read_state(tables)

@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
@@ -35,6 +35,7 @@ _PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
 _CONNECT_S = 5.0  # then it is tried again, and who waits hears of it
 _TOLD_S = 2.0  # an outage that is shorter is of no interest
 _HURRY_S = 1.0  # for one who does not wait, when the server is known to be away
+_LOOK_S = 10.0  # from one who does wait then, who has an end, to the next
 # The tables of a collection, by what stands behind its name: passages, documents, their texts, and the rest.
 TABLES = ("", "documents", "texts", "meta")
 # What it says of a request that will never succeed: a wrong name, a wrong value.
@@ -42,7 +43,9 @@ _FINAL_CODES = {6, 100, 1100, 1101, 1200}
 _REFUSED_CODES = {1400, 1401}
 _UNEXPECTED = 1  # also what the client itself says
 _NOT_CONNECTED = 2  # also where it refuses a user or a certificate: its client does not always tell these apart
-_OR_NOT_TO_US = "; if it runs, look at PASSAGES_MILVUS_TOKEN and PASSAGES_MILVUS_AUTHORITY: it may not let us in"
+_OR_NOT_TO_US = (
+    "; if it runs, look at the host and the port, PASSAGES_MILVUS_TOKEN and PASSAGES_MILVUS_AUTHORITY: it may not let us in"
+)
 _NOT_LOADED = 101  # as after a restart of the small server
 # A server takes pings more often than each five minutes for an attack, and ends the connection; calls have ends of their own.
 _PING_MS = 300_000
@@ -85,16 +88,12 @@ class Connection:
         clock of :func:`time.monotonic`). Raises :class:`AwayError`, :class:`ServerError`.
 
         While the server is known to be away, who has an end only looks whether it is back, and does not wait for it, or all who
-        answer requests would soon wait; one at a time has all of its time, since a server that is back may be slow."""
+        answer requests would soon wait; one in ten seconds has all of its time, since a server that is back may be slow."""
         end = time.monotonic() + self.patience_s if until is None else until
         if until is None or not self._outage.is_told:
             return self._tried(work, end)
-        if not self._outage.probing.acquire(blocking=False):
-            return self._tried(work, min(end, time.monotonic() + _HURRY_S))
-        try:
-            return self._tried(work, end)
-        finally:
-            self._outage.probing.release()
+        with self._outage.looking() as has_time:
+            return self._tried(work, end if has_time else min(end, time.monotonic() + _HURRY_S))
 
     def _tried(self, work: Callable[[MilvusClient, float], T], end: float) -> T:
         if time.monotonic() >= end:
@@ -205,7 +204,8 @@ class _Outage:
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self.probing = threading.Lock()  # held by who finds out whether it is over
+        self._looking = threading.Lock()  # held by who finds out whether it is over
+        self._look_at = 0.0  # when somebody is to find out again
         self._lock = threading.Lock()
         self._since: float | None = None
         self._is_told = False
@@ -215,6 +215,17 @@ class _Outage:
         """Whether it does not answer, for some time already."""
         return self._is_told
 
+    @contextmanager
+    def looking(self) -> Iterator[bool]:
+        """Whether who asks in the block is the one who takes all of its time to find out whether it is over."""
+        is_one = time.monotonic() >= self._look_at and self._looking.acquire(blocking=False)
+        try:
+            yield is_one
+        finally:
+            if is_one:
+                self._look_at = time.monotonic() + _LOOK_S
+                self._looking.release()
+
     def met(self, what: str, began: float) -> None:
         """A call that ``began`` then has failed, since the server ``what``."""
         now = time.monotonic()
@@ -223,6 +234,7 @@ class _Outage:
             if self._is_told or now - self._since < _TOLD_S:
                 return
             self._is_told = True
+            self._look_at = now + _LOOK_S  # who met it has just looked
         log.warning("the Milvus server at %s %s", self._address, what)
 
     def is_over(self) -> None:
