@@ -346,10 +346,10 @@ def _put_with(engine: MilvusCollection, document: Document) -> None:
         put(other, document)
 
 
-def _lose_totals(engine: MilvusCollection, *notes: dict[str, Any]) -> None:
-    """What two writers at the same time do to each other's."""
+def _lose_totals(engine: MilvusCollection, *notes: dict[str, Any], documents: int = 0) -> None:
+    """What two writers at the same time do to each other's: of ``documents`` alone it is still told how many there are."""
     tables = Tables(engine._connection, consistency="Strong")
-    tables.upsert("meta", [state_row(read_state(tables)._replace(totals=Totals())), *notes])
+    tables.upsert("meta", [state_row(read_state(tables)._replace(totals=Totals(documents))), *notes])
     tables.flush(["meta"])
 
 
@@ -442,8 +442,7 @@ def test_what_was_cleared_up_is_counted_once_nobody_writes_also_if_documents_are
     put(engine, Document("one", "", "The otter lives in rivers."))
     tables = Tables(engine._connection, consistency="Strong")
     stale, young = pending_row(1, {}), pending_row(new_generation(), {})
-    tables.upsert("meta", [state_row(read_state(tables)._replace(totals=Totals(1))), stale, young])
-    tables.flush(["meta"])
+    _lose_totals(engine, stale, young, documents=1)
     before = read_state(tables)
     engine.check()
     after = read_state(tables)

@@ -82,10 +82,7 @@ def test_while_a_server_is_away_who_has_an_end_is_told_at_once_and_who_has_none_
         holds.start()
         writes.start()
         time.sleep(0.2)
-        began = time.monotonic()
-        with pytest.raises(AwayError):
-            connection.call(_call, began + 6)
-        assert time.monotonic() - began < 3
+        assert _took_s(connection, 6) < 3
         assert writes.is_alive()
     finally:
         server.go_on()
@@ -103,6 +100,7 @@ def test_a_call_without_time_says_nothing_of_the_server(server: MilvusServer, co
 
 
 def _took_s(connection: Connection, most_s: float) -> float:
+    """How long who may take so long is told nothing but that the server is away."""
     began = time.monotonic()
     with pytest.raises(AwayError):
         connection.call(_call, began + most_s)

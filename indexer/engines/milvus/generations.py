@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from indexer.engines.milvus.connection import Row, Tables, one_of
 from indexer.engines.milvus.encoding import KEPT, kept_of
@@ -66,9 +66,13 @@ def sweep_unnamed(tables: Tables, at_least_s: float = STALE_S) -> int:
 
 
 def _unnamed(tables: Tables, rows: Sequence[Row]) -> list[Row]:
-    documents = tables.get(DOCUMENTS, sorted({row["document"] for row in rows}), ["key", "generation"])
-    named = {row["key"]: int(row["generation"]) for row in documents}
+    named = named_generations(tables, {row["document"] for row in rows})
     return [row for row in rows if named.get(row["document"]) != int(row["generation"])]
+
+
+def named_generations(tables: Tables, documents: Iterable[str]) -> dict[str, int]:
+    """The generation that each of these documents, by their keys, names; of those that are there."""
+    return {row["key"]: int(row["generation"]) for row in tables.get(DOCUMENTS, sorted(documents), ["key", "generation"])}
 
 
 def _oldest(at_least_s: float) -> int:

@@ -28,7 +28,7 @@ from indexer.engines.milvus.encoding import (
     tags,
     token_fields,
 )
-from indexer.engines.milvus.generations import delete_rows, new_generation
+from indexer.engines.milvus.generations import delete_rows, named_generations, new_generation
 from indexer.engines.milvus.mirror import Mirror
 from indexer.engines.milvus.reader import MilvusReader
 from indexer.engines.milvus.state import (
@@ -219,7 +219,7 @@ class MilvusWriter(MilvusReader):
     def _overtaken(self, puts: Sequence[_Put]) -> set[str]:
         """Keys of documents that are no more what those that replace them were made of."""
         made_of = {key_of(one.document.id): one.made_of for one in puts if one.made_of}
-        now = {row["key"]: int(row["generation"]) for row in self.tables.get(DOCUMENTS, sorted(made_of), ["key", "generation"])}
+        now = named_generations(self.tables, made_of)
         overtaken = {key for key, generation in made_of.items() if now.get(key) != generation}
         for key in overtaken:
             del self._kept[key]
